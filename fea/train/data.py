@@ -6,7 +6,7 @@
 __all__ = ['SEVEN', 'NO_CLASS', 'keep_votes', 'vote_distribution', 'vote_class', 'FaceSet', 'read_shards', 'read_ferplus',
            'Augmentation', 'affine_grids', 'enlarge', 'augment', 'erase', 'batches']
 
-# %% ../../nbs/20_train.data.ipynb #e5b44a64
+# %% ../../nbs/20_train.data.ipynb #352dc190
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from .. import InputError
-from ..emotions import EMOTIONS, FERPLUS_COLUMNS, FERPLUS_LABELS, emotion_index
+from ..emotions import FERPLUS_COLUMNS, FERPLUS_LABELS, emotion_index
 
 # %% ../../nbs/20_train.data.ipynb #7966560e
 SEVEN = [FERPLUS_COLUMNS.index(c) for c, _ in sorted(FERPLUS_LABELS.items(), key=lambda kv: emotion_index(kv[1]))]
@@ -51,7 +51,7 @@ def vote_class(
     clear = best > 0 if rule == 'plurality' else best > total / 2
     return np.where(clear, classes, NO_CLASS)
 
-# %% ../../nbs/20_train.data.ipynb #1b7070da
+# %% ../../nbs/20_train.data.ipynb #938ebdf5
 @dataclass(frozen=True)
 class FaceSet:
     "Faces with their votes: one split of a data set"
@@ -59,11 +59,11 @@ class FaceSet:
     votes:np.ndarray # Vote counts, shape (n, 10), uint8
     leaked:np.ndarray # Pixel-identical to a training image, shape (n,), bool
 
-    def __len__(self): return len(self.images)
+    def __len__(self)->int: return len(self.images)
 
     def __getitem__(
         self,
-        which, # Index array, boolean mask or slice
+        which:np.ndarray|slice, # Indices, boolean mask or slice
     )->'FaceSet': # The chosen faces
         return replace(self, images=self.images[which], votes=self.votes[which], leaked=self.leaked[which])
 
@@ -102,14 +102,14 @@ class Augmentation:
     blur:float=.15 # Share of images that are blurred
     erase:float=.25 # Share of images that lose a patch
 
-# %% ../../nbs/20_train.data.ipynb #0a0cdb0c
+# %% ../../nbs/20_train.data.ipynb #fd369fd5
 def affine_grids(
     n:int, # Images
     augmentation:Augmentation, # Limits
     generator:torch.Generator, # Source of chance
 )->torch.Tensor: # Matrices for `affine_grid`, shape (n, 2, 3)
     "Random flip, rotation, scale and shift as affine matrices"
-    def uniform(limit): return (torch.rand(n, generator=generator) * 2 - 1) * limit
+    def uniform(limit:float)->torch.Tensor: return (torch.rand(n, generator=generator) * 2 - 1) * limit
     angle = uniform(torch.pi / 180 * augmentation.rotation)
     zoom = 1 + uniform(augmentation.scale)
     flip = torch.where(torch.rand(n, generator=generator) < .5, -1., 1.)
@@ -125,7 +125,7 @@ def enlarge(
     "Scale whole batches with the bilinear rule that the classifier uses"
     return F.interpolate(images[:, None].float() / 255, size=(size, size), mode='bilinear', align_corners=False)
 
-# %% ../../nbs/20_train.data.ipynb #ce012285
+# %% ../../nbs/20_train.data.ipynb #d51c4d68
 def augment(
     images:torch.Tensor, # Grey faces, shape (n, h, w), uint8
     size:int, # Side wanted, px
@@ -136,7 +136,7 @@ def augment(
     n = len(images)
     grid = F.affine_grid(affine_grids(n, augmentation, generator), [n, 1, size, size], align_corners=False)
     x = F.grid_sample(images[:, None].float() / 255, grid, padding_mode='border', align_corners=False)
-    def chance(share): return torch.rand(n, 1, 1, 1, generator=generator) < share
+    def chance(share:float)->torch.Tensor: return torch.rand(n, 1, 1, 1, generator=generator) < share
     x = torch.where(chance(augmentation.blur), F.avg_pool2d(x, 5, 1, 2, count_include_pad=False), x)
     gain, offset = ((torch.rand(n, 1, 1, 1, generator=generator) * 2 - 1) * augmentation.light for _ in range(2))
     mean = x.mean((2, 3), keepdim=True)

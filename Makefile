@@ -1,0 +1,64 @@
+# Two commands matter: `make demo` and `make test`. PYTHON, VENV and TEST_VENV can be given on the command line.
+PYTHON ?= python3
+VENV ?= .venv
+TEST_VENV ?= .venv-dev
+OUT ?= demo_out
+PIP = -m pip install --disable-pip-version-check --quiet -c constraints.txt
+SOURCES = setup.py settings.ini constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test dev export bench constraints clean
+
+help: ## This list
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-12s %s\n", $$1, $$2}'
+
+define check_python
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "fea needs Python 3.11 or newer, but '$(PYTHON)' is \
+$$($(PYTHON) --version 2>&1 | head -1). Give another one: make $(firstword $(MAKECMDGOALS)) PYTHON=python3.12" >&2; exit 1; }
+endef
+
+define check_opencv
+@$(1)/bin/python -c 'import cv2' 2>/dev/null || { echo "OpenCV cannot be loaded. On a bare Linux its system libraries are missing: \
+apt-get install libgl1 libglib2.0-0" >&2; $(1)/bin/python -c 'import cv2'; exit 1; }
+endef
+
+demo: $(VENV)/.installed ## Install fea with what it needs at run time, and analyse the sample clip
+	$(VENV)/bin/fea analyze samples/sample.mp4 --out $(OUT) --plot --overwrite
+
+$(VENV)/.installed: $(SOURCES)
+	$(check_python)
+	@echo "Installing fea into $(VENV) (about 680 MB, once) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python $(PIP) -e .
+	$(call check_opencv,$(VENV))
+	@echo "$(VENV) takes $$(du -sm $(VENV) | cut -f1) MB"
+	@touch $@
+
+test: $(TEST_VENV)/.installed ## Every check: notebooks clean and exported, each run as a test, tests/, ruff, mypy
+	@$(TEST_VENV)/bin/python tools/run_tests.py
+
+dev: $(TEST_VENV)/.installed ## Install what writing notebooks needs (about 7 GB, most of it PyTorch)
+
+$(TEST_VENV)/.installed: $(SOURCES)
+	$(check_python)
+	@echo "Installing the development set into $(TEST_VENV) (about 7 GB, most of it PyTorch, once) ..."
+	@test -x $(TEST_VENV)/bin/python || $(PYTHON) -m venv $(TEST_VENV)
+	@$(TEST_VENV)/bin/python $(PIP) -e '.[dev,train,parquet]'
+	$(call check_opencv,$(TEST_VENV))
+	@touch $@
+
+export: $(TEST_VENV)/.installed ## Clean the notebooks, bring fea/ and README.md in line with them
+	@$(TEST_VENV)/bin/nbdev_clean
+	@$(TEST_VENV)/bin/python tools/export.py
+	@$(TEST_VENV)/bin/python tools/make_readme.py
+
+bench: $(TEST_VENV)/.installed ## Measure speed and memory (some minutes)
+	$(TEST_VENV)/bin/python bench/run.py
+
+constraints: ## Write the versions of the development set to constraints.txt, after the tests have passed with them
+	@{ sed -n '/^#/p' constraints.txt; $(TEST_VENV)/bin/python -m pip freeze --disable-pip-version-check --exclude-editable --exclude fea \
+	| grep -v -i -E '^(nvidia|cuda|triton)'; } > constraints.new && mv constraints.new constraints.txt
+
+clean: ## Remove what was built; the environments stay
+	rm -rf build dist *.egg-info $(OUT) .ruff_cache .mypy_cache .pytest_cache
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +

@@ -1,0 +1,176 @@
+"The `fea` command as a user runs it: in a process of its own, with its exit codes, messages and files."
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SAMPLE = ROOT/'samples'/'sample.mp4'
+NAME = 'emotion_predictions_with_timestamps'
+
+
+def command(*args):
+    return [sys.executable, '-c', 'from fea.cli import main; main()', *map(str, args)]
+
+
+def run_fea(*args, code=0, cwd=None, env=None):
+    "Run the command; whatever happens, a user sees no traceback"
+    done = subprocess.run(command(*args), capture_output=True, text=True, timeout=240, cwd=cwd,
+                          env={**os.environ, 'PYTHONPATH': str(ROOT), **(env or {})})
+    assert 'Traceback' not in done.stderr, done.stderr
+    assert done.returncode == code, f'exit code {done.returncode}, not {code}\n{done.stdout}{done.stderr}'
+    return done
+
+
+def write_video(path, seconds=2, fps=10, codec='libx264', audio=False):
+    "A clip of noise without any face"
+    rng = np.random.default_rng(0)
+    with av.open(str(path), 'w') as container:
+        if audio:
+            stream = container.add_stream('aac', rate=44100)
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 44100), np.float32), format='fltp', layout='mono')
+            frame.rate = 44100
+        else:
+            stream = container.add_stream(codec, rate=fps)
+            stream.width, stream.height, stream.pix_fmt = 320, 240, 'yuv420p'
+        for _ in range(1 if audio else seconds * fps):
+            if not audio: frame = av.VideoFrame.from_ndarray(rng.integers(90, 110, (240, 320, 3), np.uint8), format='rgb24')
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_version_and_help():
+    assert run_fea('--version').stdout.startswith('fea 0.')
+    text = run_fea('--help').stdout
+    for word in ('analyze', 'extract', 'train', 'does not measure what a person feels'): assert word in ' '.join(text.split())
+    assert '--resume' in run_fea('analyze', '--help').stdout
+
+
+def test_sample_clip(tmp_path):
+    done = run_fea('analyze', SAMPLE, '--out', tmp_path, '--plot')
+    for words in ('Neutral', 'no face', 'Happy', f'{NAME}.csv', 'timeline.png'): assert words in done.stdout
+    assert (tmp_path/'sample'/'timeline.png').read_bytes()[:4] == b'\x89PNG'
+    lines = (tmp_path/'sample'/f'{NAME}.csv').read_text().splitlines()
+    assert lines[0].startswith('frame,timestamp,emotion,time,face,')
+    assert lines[1].startswith('frame_0000.jpg,0:00:00,Neutral,0.0,1,')
+    assert len(lines) == 1 + 4 + 2 + 3 + 2*3
+
+
+def test_result_is_kept_unless_overwrite(tmp_path):
+    run_fea('analyze', SAMPLE, '--out', tmp_path)
+    csv = tmp_path/'sample'/f'{NAME}.csv'
+    csv.write_text('precious')
+    assert 'exists already and was kept' in run_fea('analyze', SAMPLE, '--out', tmp_path, code=2).stderr
+    assert csv.read_text() == 'precious'
+    run_fea('analyze', SAMPLE, '--out', tmp_path, '--overwrite')
+    assert csv.read_text() != 'precious'
+
+
+def test_parquet(tmp_path):
+    run_fea('analyze', SAMPLE, '--out', tmp_path, '--format', 'parquet')
+    from fea.timeline import read_timeline
+    assert read_timeline(tmp_path/'sample'/f'{NAME}.parquet').attrs['fea']['complete']
+
+
+@pytest.mark.parametrize('fps', ['0', '-1', 'nan', 'fast'])
+def test_bad_sampling_rate(tmp_path, fps):
+    assert f'--fps {fps}' in run_fea('analyze', SAMPLE, '--fps', fps, '--out', tmp_path/'out', code=2).stderr
+    assert not (tmp_path/'out').exists()
+
+
+def make_bad_input(kind, folder):
+    path = folder/f'{kind}.mp4'
+    if kind == 'empty': path.touch()
+    if kind == 'text': path.write_text('this is no video\n' * 100)
+    if kind == 'audio': write_video(path, audio=True)
+    if kind == 'folder': path.mkdir()
+    if kind == 'headless': path.write_bytes(SAMPLE.read_bytes()[100_000:])
+    return path
+
+
+@pytest.mark.parametrize('kind', ['missing', 'empty', 'text', 'audio', 'folder', 'headless'])
+def test_bad_input_is_named_and_leaves_nothing(tmp_path, kind):
+    path = make_bad_input(kind, tmp_path)
+    done = run_fea('analyze', path, '--out', tmp_path/'out', code=2)
+    assert path.name in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert not list((tmp_path/'out').rglob('*.csv'))
+
+
+def test_no_face_is_said(tmp_path):
+    done = run_fea('analyze', write_video(tmp_path/'noise.mp4'), '--out', tmp_path)
+    assert 'no face was found in any of the 2 stills' in done.stdout
+    rows = (tmp_path/'noise'/f'{NAME}.csv').read_text().splitlines()[1:]
+    assert [row.split(',')[2] for row in rows] == ['', '']
+
+
+def test_more_fps_than_the_video_has(tmp_path):
+    done = run_fea('analyze', write_video(tmp_path/'slow.mp4', fps=5), '--fps', '50', '--out', tmp_path)
+    assert 'note:' in done.stderr
+    assert len((tmp_path/'slow'/f'{NAME}.csv').read_text().splitlines()) == 1 + 10
+
+
+def test_truncated_video_is_kept_and_marked(tmp_path):
+    cut = tmp_path/'cut.mp4'
+    cut.write_bytes(SAMPLE.read_bytes()[:150_000])
+    done = run_fea('analyze', cut, '--out', tmp_path, code=2)
+    assert 'cut.mp4' in done.stderr
+    assert sorted(p.name for p in (tmp_path/'cut').iterdir()) == [f'{NAME}.partial.csv', f'{NAME}.partial.json']
+    assert len((tmp_path/'cut'/f'{NAME}.partial.csv').read_text().splitlines()) > 3
+
+
+def test_one_bad_video_of_many(tmp_path):
+    (tmp_path/'bad.mp4').write_text('no video')
+    done = run_fea('analyze', SAMPLE, tmp_path/'bad.mp4', write_video(tmp_path/'noise.mp4'), '--out', tmp_path/'out', code=1)
+    assert '2 of 3 videos analysed' in done.stdout and 'bad.mp4' in done.stdout
+    assert sorted(p.parent.name for p in (tmp_path/'out').rglob('*.csv')) == ['noise', 'sample']
+
+
+def test_folder_that_cannot_be_written(tmp_path):
+    (tmp_path/'file').touch()
+    assert 'cannot be written' in run_fea('analyze', SAMPLE, '--out', tmp_path/'file', code=2).stderr
+
+
+@pytest.mark.skipif(not Path('/dev/full').exists(), reason='needs /dev/full, a device that is always full')
+def test_full_disk(tmp_path):
+    (tmp_path/'out'/'sample').mkdir(parents=True)
+    (tmp_path/'out'/'sample'/f'{NAME}.partial.new').symlink_to('/dev/full')
+    done = run_fea('analyze', SAMPLE, '--out', tmp_path/'out', '--overwrite', code=2)
+    assert 'cannot be written (No space left on device)' in done.stderr
+
+
+def test_interrupt_leaves_a_readable_part_that_can_be_resumed(tmp_path):
+    partial = tmp_path/'sample'/f'{NAME}.partial.csv'
+    args = ['analyze', SAMPLE, '--fps', 'all', '--out', tmp_path]
+    process = subprocess.Popen(command(*args), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, 'PYTHONPATH': str(ROOT)})
+    deadline = time.monotonic() + 120
+    while not (partial.exists() and partial.read_text().count('\n') > 30):
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        time.sleep(.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130 and 'Traceback' not in errors and 'go on with --resume' in errors, errors
+    from fea.timeline import read_timeline
+    left = read_timeline(partial)
+    run_fea(*args, '--resume')
+    whole = read_timeline(tmp_path/'sample'/f'{NAME}.csv')
+    assert 30 <= len(left) < len(whole)
+    assert whole.frame.nunique() == 360
+    assert whole.frame.tolist()[:len(left)] == left.frame.tolist()
+    assert not partial.exists()
+
+
+def test_extract(tmp_path):
+    run_fea('extract', SAMPLE, '--fps', '2', '--out', tmp_path/'stills')
+    assert len(list((tmp_path/'stills').glob('frame_????.jpg'))) == 24
+    assert 'missing.mp4' in run_fea('extract', 'missing.mp4', '--out', tmp_path/'x', code=2).stderr
+
+
+def test_training_without_data_says_what_is_missing(tmp_path):
+    assert 'no ferplus-train*.npz' in run_fea('train', tmp_path, '--out', tmp_path/'run', '--weights', 'none', code=2).stderr
