@@ -24,8 +24,8 @@ class InputError(FeaError):
     "A file or an argument that cannot be used as given"
     exit_code = 2
 
-# %% ../nbs/13_package.ipynb #203ab3fe
-class TruncatedVideoError(FeaError):
+# %% ../nbs/13_package.ipynb #4b9fb6f5
+class TruncatedVideoError(InputError):
     "A video whose data end or break before the container says; all frames up to there were delivered"
 
 # %% ../nbs/13_package.ipynb #457a7afc

@@ -60,7 +60,7 @@ def main_options(
 )->None:
     "What stands before the commands"
 
-# %% ../nbs/42_cli.ipynb #210014b2
+# %% ../nbs/42_cli.ipynb #ba6ff696
 @app.command(short_help='From videos to timelines of expressions.', help='Find the faces in videos, follow them, and write a timeline of their expressions.')
 def analyze(
     videos:Annotated[list[Path], typer.Argument(metavar='VIDEO...', help='Videos, GIFs, pictures, or folders of them.', show_default=False)], # What to analyse
@@ -73,12 +73,14 @@ def analyze(
     consent:Annotated[str, typer.Option(help='Note for the record: what the recorded people were told and agreed to.')]='', # Into the metadata
 )->None:
     "The main job"
-    from fea.local_inference import analyze_videos
-    outcomes = analyze_videos(videos, out, fps=parse_fps(fps), kind=format.value, overwrite=overwrite, resume=resume, consent=consent or None)
-    for outcome in outcomes: report_outcome(outcome, plot)
-    failed = [o for o in outcomes if o.error]
-    if len(outcomes) > 1: typer.echo(f'{len(outcomes) - len(failed)} of {len(outcomes)} videos analysed' + ''.join(f'\n  failed: {o.video}' for o in failed))
-    if failed: raise typer.Exit(failed[0].error.exit_code if len(outcomes) == 1 and failed[0].error else 1)
+    from fea.local_inference import analyze_each
+    count, failed = 0, list[tuple[Path, FeaError]]()
+    for outcome in analyze_each(videos, out, fps=parse_fps(fps), kind=format.value, overwrite=overwrite, resume=resume, consent=consent or None):
+        report_outcome(outcome, plot)
+        count += 1
+        if outcome.error: failed.append((outcome.video, outcome.error))
+    if count > 1: typer.echo(f'{count - len(failed)} of {count} videos analysed' + ''.join(f'\n  failed: {video}' for video, _ in failed))
+    if failed: raise typer.Exit(failed[0][1].exit_code if count == 1 else 1)
 
 # %% ../nbs/42_cli.ipynb #f190efb3
 def summarise(

@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['MEANING', 'T', 'R', 'BATCH', 'PATIENCE', 'RESULT', 'SAME', 'NOTHING', 'Settings', 'file_checksum', 'describe_run',
            'prefetch', 'ordered_map', 'StageTimes', 'Stills', 'Finding', 'face_finder', 'judge', 'in_batches',
-           'check_older', 'TimelineWriter', 'close_file', 'remove_files', 'read_partial', 'recorded_tracks', 'follow',
-           'analysed', 'outcome', 'progress_bar', 'analyze', 'find_sources', 'result_folders', 'Outcome', 'analyze_one',
-           'analyze_videos']
+           'check_older', 'TimelineWriter', 'close_file', 'remove_files', 'check_same', 'read_finished', 'read_partial',
+           'recorded_tracks', 'follow', 'analysed', 'outcome', 'progress_bar', 'analyze', 'find_sources',
+           'result_folders', 'Outcome', 'analyze_one', 'analyze_each', 'analyze_videos']
 
-# %% ../nbs/03_local_inference.ipynb #316e71fd
+# %% ../nbs/03_local_inference.ipynb #caf4f770
 import csv
 import hashlib
 import json
@@ -36,7 +36,7 @@ from .classifier import Classifier
 from .extract import VIDEO_SUFFIXES, Frame, SourceInfo, check_fps, find_videos, probe_source, read_frames
 from .faces import CROP_SCALE, DETECTOR_MODEL, LONG_SIDE, MIN_FACE, SCORE_THRESHOLD, Face, FaceDetector, FaceTracker, crop_face, is_classifiable
 from .models_dir import checksum, model_path
-from .timeline import COLUMNS, check_timeline, frame_index, make_timeline, read_csv, timeline_row, write_timeline
+from .timeline import COLUMNS, check_timeline, frame_index, make_timeline, read_csv, read_timeline, timeline_row, write_timeline
 
 # %% ../nbs/03_local_inference.ipynb #415790e4
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ class Finding:
     faces:list[Face] # From left to right
     crops:list[np.ndarray|None] # RGB squares; None: too small to be judged
 
-# %% ../nbs/03_local_inference.ipynb #d25c90b1
+# %% ../nbs/03_local_inference.ipynb #cc9c4c0a
 def face_finder(
     settings:Settings, # Size and threshold of detection
     crop_size:int, # Side of the crops, px
@@ -175,7 +175,7 @@ def face_finder(
     own = threading.local()
     def find(frame:Frame)->Finding:
         if not hasattr(own, 'detector'): own.detector = FaceDetector(score_threshold=settings.score_threshold, long_side=settings.long_side)
-        faces = sorted(own.detector.detect(frame.image), key=lambda face: face.x)
+        faces = own.detector.detect(frame.image)
         return Finding(frame, faces, [crop_face(frame.image, f, crop_size) if is_classifiable(f) else None for f in faces])
     return find
 
@@ -300,9 +300,30 @@ def remove_files(
     for file in files: file.unlink(missing_ok=True)
     with suppress(OSError): files[0].parent.rmdir() # refuses a folder that holds something
 
-# %% ../nbs/03_local_inference.ipynb #6d96bdb3
+# %% ../nbs/03_local_inference.ipynb #202523de
 SAME = ('fea', 'source', 'settings', 'model', 'detector') # what two halves of one timeline must share
 
+def check_same(
+    path:Path, # An older result
+    older:dict[str, Any], # Its metadata
+    metadata:dict[str, Any], # Of the run that wants to go on
+)->None:
+    "Refuse to mix results; raises `InputError` that says what differs"
+    changed = [key for key in SAME if older.get(key) != metadata[key]]
+    if changed: raise InputError(f"{path}: another {' and '.join(changed)} than in this run; start anew (--overwrite)")
+
+# %% ../nbs/03_local_inference.ipynb #a36df8f5
+def read_finished(
+    path:Path, # A whole result
+    metadata:dict[str, Any], # Of the run that wants to go on
+)->pd.DataFrame: # The older timeline
+    "What an earlier run finished; raises `InputError` when it does not belong to this run"
+    timeline = read_timeline(path)
+    check_same(path, timeline.attrs['fea'], metadata)
+    timeline.attrs['fea'] = timeline.attrs['fea'] | {'file': path.name}
+    return timeline
+
+# %% ../nbs/03_local_inference.ipynb #9bf22d12
 def read_partial(
     path:Path, # A `.partial.csv`
     metadata:dict[str, Any], # Of the run that wants to go on
@@ -310,8 +331,7 @@ def read_partial(
     "What an interrupted run left; raises `InputError` when it does not belong to this run"
     try: lines, older = path.read_text().splitlines(keepends=True), json.loads(path.with_suffix('.json').read_text())
     except (OSError, ValueError) as e: raise InputError(f'{path}: cannot be resumed ({type(e).__name__}); start anew (--overwrite)') from e
-    changed = [key for key in SAME if older.get(key) != metadata[key]]
-    if changed: raise InputError(f"{path}: another {' and '.join(changed)} than in this run; start anew (--overwrite)")
+    check_same(path, older, metadata)
     whole = [line for line in lines[1:] if line.endswith('\n') and line.count(',') == len(COLUMNS) - 1]
     last = whole[-1].split(',')[0] if whole else ''
     kept = path.with_name(f'.{path.name}.kept')
@@ -388,7 +408,7 @@ def progress_bar(
     total = round(info.duration, 1) if info.duration else None
     return tqdm(desc=Path(info.path).name, total=total, unit='s', delay=2, disable=hidden, bar_format=form if total else None)
 
-# %% ../nbs/03_local_inference.ipynb #fdab6a78
+# %% ../nbs/03_local_inference.ipynb #e40d5b80
 def analyze(
     video:str|Path, # A video, GIF, picture, or folder of pictures
     fps:float|None=1., # Stills per second; None: every frame
@@ -407,6 +427,7 @@ def analyze(
     check_fps(fps)
     settings, info, classifier = Settings(fps, long_side, score_threshold), probe_source(video), classifier or Classifier()
     metadata = describe_run(info, settings, classifier, consent)
+    if out is not None and resume and (Path(out)/f'{RESULT}.{kind}').exists(): return read_finished(Path(out)/f'{RESULT}.{kind}', metadata)
     writer = None if out is None else TimelineWriter(out, kind, metadata, overwrite, resume)
     done = writer.done if writer else make_timeline([])
     tracker, times, started = FaceTracker(), StageTimes(), (time.perf_counter(), time.process_time())
@@ -461,7 +482,7 @@ class Outcome:
     error:FeaError|None=None # What went wrong
     notes:list[str]=field(default_factory=list) # What the user should know besides
 
-# %% ../nbs/03_local_inference.ipynb #cd225526
+# %% ../nbs/03_local_inference.ipynb #4a94266e
 def analyze_one(
     video:Path, # A video
     folder:Path, # Where to
@@ -476,17 +497,30 @@ def analyze_one(
             timeline = analyze(video, out=folder, **options)
             if not timeline.attrs['fea']['complete']: error = TruncatedVideoError(timeline.attrs['fea']['reason'])
         except FeaError as e: error = e
+        except Exception as e:
+            error = FeaError(f'{video}: a defect of fea, please report it: {type(e).__name__}: {e}')
+            error.__cause__ = e
     notes = [str(w.message) for w in caught if issubclass(w.category, UserWarning) and (error is None or str(w.message) != str(error))]
     return Outcome(video, folder, timeline, error, notes)
 
-# %% ../nbs/03_local_inference.ipynb #f387f145
+# %% ../nbs/03_local_inference.ipynb #5974a3ff
+def analyze_each(
+    videos:Sequence[str|Path], # Videos, or folders of videos or of pictures
+    out:str|Path, # Folder of all results
+    **options:Any, # As for `analyze`
+)->Iterator[Outcome]: # One for each video, in their order, as soon as it is done
+    "Timelines of many videos, one after the other; raises only for what concerns all of them, like a model file that is missing"
+    check_fps(options.get('fps', 1.))
+    found = find_sources(videos)
+    folders = result_folders(found, out)
+    classifier = options.pop('classifier', None) or Classifier()
+    for video, folder in zip(found, folders, strict=True): yield analyze_one(video, folder, classifier=classifier, **options)
+
+# %% ../nbs/03_local_inference.ipynb #e775321a
 def analyze_videos(
     videos:Sequence[str|Path], # Videos, or folders of videos or of pictures
     out:str|Path, # Folder of all results
     **options:Any, # As for `analyze`
 )->list[Outcome]: # One for each video, in their order
-    "Timelines of many videos; raises only for what concerns all of them, like a model file that is missing"
-    found = find_sources(videos)
-    folders = result_folders(found, out)
-    classifier = options.pop('classifier', None) or Classifier()
-    return [analyze_one(video, folder, classifier=classifier, **options) for video, folder in zip(found, folders, strict=True)]
+    "Timelines of many videos, all at once, as `analyze_each` makes them"
+    return list(analyze_each(videos, out, **options))
