@@ -19,7 +19,7 @@ import numpy as np
 from . import ModelError
 from .models_dir import model_path
 
-# %% ../nbs/19_detection.ipynb #e3bb611b
+# %% ../nbs/19_detection.ipynb #f26365c8
 @dataclass(frozen=True)
 class Face:
     "A face in one picture"
@@ -32,12 +32,21 @@ class Face:
     track:int|None = None # Number of the person within the video, from 1; None before tracking
 
     @property
-    def centre(self)->tuple[float, float]: return self.x + self.width/2, self.y + self.height/2 # px
+    def centre(self)->tuple[float, float]: # x, y, px
+        "Middle of the box"
+        return self.x + self.width/2, self.y + self.height/2
 
     @property
-    def side(self)->float: return (max(self.width, 0) * max(self.height, 0)) ** .5 # Geometric mean of width and height, px
+    def side(self)->float: # px
+        "Size of the face: geometric mean of width and height"
+        return (max(self.width, 0) * max(self.height, 0)) ** .5
 
-    def with_track(self, track:int)->'Face': return replace(self, track=track) # The same face with a number
+    def with_track(
+        self,
+        track:int, # Number of the person within the video
+    )->'Face': # The same face
+        "Give the face a number"
+        return replace(self, track=track)
 
 # %% ../nbs/19_detection.ipynb #2cebb433
 MIN_FACE = 30. # Smallest `Face.side` whose expression is read, px of the full frame

@@ -97,13 +97,13 @@ def looks_distance(
     "Hellinger distance of two descriptions"
     return float(np.sqrt(max(0., 1. - float(a @ b))))
 
-# %% ../nbs/10_faces.ipynb #7c6079f6
+# %% ../nbs/10_faces.ipynb #177e5541
 MAX_LOOKS = .27 # Above this two faces are two persons
 MAX_GAP = 10. # s out of sight after which a person counts as new
 MAX_BLIND_GAP = 1. # The same when no image is given, since nothing but the place speaks for the person
 MAX_CROWDED_GAP = .6 # s; within it, place and size decide between faces that overlap
 MAX_COST = 12. # Above this sum of squared deviations a face does not fit a person
-MAX_PLACE = 8. # What an unusual place counts at most when the looks are known
+MAX_PLACE = 6. # What an unusual place counts at most when the looks are known
 
 # %% ../nbs/10_faces.ipynb #0ae41ef5
 @dataclass

@@ -6,10 +6,10 @@
 __all__ = ['MEANING', 'T', 'R', 'BATCH', 'PATIENCE', 'RESULT', 'SAME', 'NOTHING', 'Settings', 'file_checksum', 'describe_run',
            'prefetch', 'ordered_map', 'StageTimes', 'Stills', 'Finding', 'face_finder', 'judge', 'in_batches',
            'check_older', 'TimelineWriter', 'close_file', 'remove_files', 'check_same', 'read_finished', 'read_partial',
-           'recorded_tracks', 'follow', 'analysed', 'outcome', 'progress_bar', 'analyze', 'find_sources',
+           'recorded_tracks', 'follow', 'analysed', 'run_summary', 'progress_bar', 'analyze', 'find_sources',
            'result_folders', 'Outcome', 'analyze_one', 'analyze_each', 'analyze_videos']
 
-# %% ../nbs/03_local_inference.ipynb #caf4f770
+# %% ../nbs/03_local_inference.ipynb #093bc096
 import csv
 import hashlib
 import json
@@ -23,6 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
@@ -33,7 +34,7 @@ from tqdm.auto import tqdm
 import fea
 from . import FeaError, InputError, OutputError, TruncatedVideoError, writing
 from .classifier import Classifier
-from .extract import VIDEO_SUFFIXES, Frame, SourceInfo, check_fps, find_videos, probe_source, read_frames
+from .extract import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Frame, SourceInfo, check_fps, find_videos, probe_source, read_frames
 from .faces import CROP_SCALE, DETECTOR_MODEL, LONG_SIDE, MIN_FACE, SCORE_THRESHOLD, Face, FaceDetector, FaceTracker, crop_face, is_classifiable
 from .models_dir import checksum, model_path
 from .timeline import COLUMNS, check_timeline, frame_index, make_timeline, read_csv, read_timeline, timeline_row, write_timeline
@@ -56,9 +57,10 @@ def file_checksum(
     for file in sorted(f for f in path.iterdir() if f.is_file()): digest.update(f'{file.name} {checksum(file)}\n'.encode())
     return digest.hexdigest()
 
-# %% ../nbs/03_local_inference.ipynb #0f50fd99
+# %% ../nbs/03_local_inference.ipynb #be62ee3e
 MEANING = ('The model names the expression that human raters would name; it does not measure what a person feels '
-           '(Barrett et al. 2019, doi 10.1177/1529100619832930).')
+           '(Barrett et al. 2019, doi 10.1177/1529100619832930). In the EU, inferring emotions at work and in education is prohibited '
+           'and people must be told (Regulation (EU) 2024/1689, art. 5(1)(f), 50(3)).')
 
 def describe_run(
     info:SourceInfo, # Of the video
@@ -75,6 +77,7 @@ def describe_run(
             'settings': asdict(settings) | {'fps': settings.fps or 'all', 'min_face': MIN_FACE, 'crop_scale': CROP_SCALE},
             'model': {'version': classifier.meta.version, 'sha256': classifier.meta.sha256},
             'detector': {'name': detector.name, 'sha256': checksum(detector)},
+            'libraries': {name: version(name) for name in ('av', 'numpy', 'onnxruntime', 'opencv-python')},
             'consent': consent, 'meaning': MEANING}
 
 # %% ../nbs/03_local_inference.ipynb #a73a8ac6
@@ -227,7 +230,7 @@ def check_older(
     if partial.exists() and not resume:
         raise OutputError(f'{partial}: an unfinished result is there; go on with it (--resume) or replace it (--overwrite)')
 
-# %% ../nbs/03_local_inference.ipynb #bc4182a8
+# %% ../nbs/03_local_inference.ipynb #16f2af1f
 class TimelineWriter:
     "A timeline that grows on disk"
     def __init__(
@@ -260,7 +263,10 @@ class TimelineWriter:
             fresh.replace(self.partial)
             return self.partial.open('a', encoding='utf-8', newline='')
 
-    def append(self, rows:Sequence[dict[str, Any]])->None:
+    def append(
+        self,
+        rows:Sequence[dict[str, Any]], # From `judge`
+    )->None:
         "Write rows, so that they survive the end of this process"
         assert self.lines is not None
         with writing(self.partial):
@@ -268,7 +274,10 @@ class TimelineWriter:
             self.lines.flush()
         self.rows += len(rows)
 
-    def interrupted(self, error:BaseException)->None:
+    def interrupted(
+        self,
+        error:BaseException, # Why the run ends early
+    )->None:
         "Leave what was written, with the reason beside it; leave nothing when nothing was"
         reason = 'interrupted' if isinstance(error, KeyboardInterrupt) else f'{type(error).__name__}: {error}'
         with suppress(OSError): close_file(self.lines) # a full disk may be why we are here
@@ -276,7 +285,11 @@ class TimelineWriter:
             if self.rows: self.about.write_text(json.dumps(self.metadata | {'reason': reason}, indent=1))
             else: remove_files([self.partial, self.about, self.partial.with_suffix('.new')])
 
-    def finish(self, timeline:pd.DataFrame, metadata:dict[str, Any])->Path: # The file
+    def finish(
+        self,
+        timeline:pd.DataFrame, # All of it
+        metadata:dict[str, Any], # With the summary of the run
+    )->Path: # The file
         "Give a whole table its name, or mark a broken one"
         with writing(self.partial):
             close_file(self.lines)
@@ -385,8 +398,8 @@ def analysed(
         findings = (finding for _, finding in ordered_map(pool, find, prefetch(stills)))
         for batch in in_batches(follow(findings, tracker, done)): yield decide(batch, classifier, milliseconds)
 
-# %% ../nbs/03_local_inference.ipynb #5a67962f
-def outcome(
+# %% ../nbs/03_local_inference.ipynb #c6be1917
+def run_summary(
     timeline:pd.DataFrame, # The finished table
     error:TruncatedVideoError|None, # Why the video ended early, if it did
 )->dict[str, Any]: # Further metadata
@@ -408,7 +421,7 @@ def progress_bar(
     total = round(info.duration, 1) if info.duration else None
     return tqdm(desc=Path(info.path).name, total=total, unit='s', delay=2, disable=hidden, bar_format=form if total else None)
 
-# %% ../nbs/03_local_inference.ipynb #e40d5b80
+# %% ../nbs/03_local_inference.ipynb #0a64da05
 def analyze(
     video:str|Path, # A video, GIF, picture, or folder of pictures
     fps:float|None=1., # Stills per second; None: every frame
@@ -446,19 +459,25 @@ def analyze(
     finally: bar.close()
     timeline = pd.concat([*tables, make_timeline(rows)], ignore_index=True)
     wall, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
-    metadata |= outcome(timeline, stills.error) | {'seconds': {'wall': round(wall, 2), 'cpu': round(cpu, 2)} | {k: round(v, 2) for k, v in times.items()}}
+    metadata |= run_summary(timeline, stills.error) | {'seconds': {'wall': round(wall, 2), 'cpu': round(cpu, 2)} | {k: round(v, 2) for k, v in times.items()}}
     if writer: metadata['file'] = writer.finish(timeline, metadata).name
     if stills.error: warnings.warn(f'{stills.error}', stacklevel=2)
     timeline.attrs['fea'] = metadata
     return timeline
 
-# %% ../nbs/03_local_inference.ipynb #9f669569
+# %% ../nbs/03_local_inference.ipynb #7dbd1cc7
 def find_sources(
     paths:Sequence[str|Path], # Videos, pictures, or folders of them
 )->list[Path]: # What to analyse: a folder of videos is replaced by them, a folder of pictures counts as one
     "Replace folders of videos by their videos"
-    def holds_videos(path:Path)->bool: return path.is_dir() and any(f.suffix.lower() in VIDEO_SUFFIXES for f in path.iterdir())
-    return [source for path in map(Path, paths) for source in (find_videos(path) if holds_videos(path) else [path])]
+    found:list[Path] = []
+    for path in map(Path, paths):
+        names = [f for f in path.iterdir() if f.name[0] != '.'] if path.is_dir() else []
+        videos = [f for f in names if f.suffix.lower() in VIDEO_SUFFIXES]
+        pictures = [f for f in names if f.suffix.lower() in IMAGE_SUFFIXES]
+        if videos and pictures: warnings.warn(f'{path}: holds videos and {len(pictures)} pictures; only the videos are analysed', stacklevel=2)
+        found += find_videos(path) if videos else [path]
+    return found
 
 # %% ../nbs/03_local_inference.ipynb #d3d0de07
 def result_folders(
@@ -472,13 +491,13 @@ def result_folders(
     if twice: raise InputError(f"{', '.join(twice)}: several videos of this name would share one result; analyse them one by one with another --out")
     return [Path(out)/name for name in names]
 
-# %% ../nbs/03_local_inference.ipynb #c8a46022
+# %% ../nbs/03_local_inference.ipynb #0a37170c
 @dataclass(frozen=True)
 class Outcome:
     "How the analysis of one video of many ended"
     video:Path # The video
     folder:Path # Where its result is
-    timeline:pd.DataFrame|None=None # What could be read; None after an error
+    timeline:pd.DataFrame|None=None # What could be read; None when nothing could (a video that breaks off has this and an error)
     error:FeaError|None=None # What went wrong
     notes:list[str]=field(default_factory=list) # What the user should know besides
 

@@ -93,7 +93,8 @@ def installed(built:Path, tmp_path_factory:pytest.TempPathFactory)->Installed:
     venv.create(folder/'venv', symlinks=True, with_pip=False)
     python = folder/'venv'/'bin'/'python'
     wheel = next(built.glob('*.whl'))
-    pip = [sys.executable, '-m', 'pip', '--python', str(python), 'install', '--quiet', '--no-index', '--no-deps', str(wheel)]
+    pip = [sys.executable, '-m', 'pip', '--python', str(python), 'install', '--quiet', '--no-index', '--no-deps',
+        '--ignore-installed', str(wheel)] # else an fea beside pip itself would count as installed
     done = subprocess.run(pip, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     site_packages = next((folder/'venv'/'lib').glob('python*/site-packages'))

@@ -148,7 +148,8 @@ def test_full_disk(tmp_path):
 def test_interrupt_leaves_a_readable_part_that_can_be_resumed(tmp_path):
     partial = tmp_path/'sample'/f'{NAME}.partial.csv'
     args = ['analyze', SAMPLE, '--fps', 'all', '--out', tmp_path]
-    process = subprocess.Popen(command(*args), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, 'PYTHONPATH': str(ROOT)})
+    process = subprocess.Popen(command(*args), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, 'PYTHONPATH': str(ROOT)},
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) # a shell in the background ignores it
     deadline = time.monotonic() + 120
     while not (partial.exists() and partial.read_text().count('\n') > 30):
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()

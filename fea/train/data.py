@@ -91,14 +91,14 @@ def read_ferplus(
     faces = read_shards(files)
     return faces[vote_class(faces.votes) != NO_CLASS]
 
-# %% ../../nbs/20_train.data.ipynb #f17bd2b3
+# %% ../../nbs/20_train.data.ipynb #b4daeb53
 @dataclass(frozen=True)
 class Augmentation:
     "How far a training image may be changed"
     rotation:float=12. # Largest in-plane rotation, degrees
     scale:float=.12 # Largest relative change of size
     shift:float=.06 # Largest shift, as a share of the side
-    light:float=.25 # Largest change of brightness and contrast
+    light:float=.25 # Largest relative change of contrast; brightness changes by up to .6 of it
     blur:float=.15 # Share of images that are blurred
     erase:float=.25 # Share of images that lose a patch
 

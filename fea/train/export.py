@@ -5,9 +5,8 @@
 # %% auto #0
 __all__ = ['model_metadata', 'export_onnx', 'update_checksums', 'export_run']
 
-# %% ../../nbs/24_train.export.ipynb #36ffe37d
+# %% ../../nbs/24_train.export.ipynb #43057eca
 import copy
-import hashlib
 import json
 import logging
 import warnings
@@ -19,6 +18,7 @@ import torch
 from torch import nn
 
 from ..emotions import EMOTIONS
+from ..models_dir import checksum
 from .network import load_network, save_network
 from .training import TrainingConfig
 
@@ -58,13 +58,13 @@ def export_onnx(
     onnx.save(model, temporary)
     temporary.replace(path)
 
-# %% ../../nbs/24_train.export.ipynb #20837e12
+# %% ../../nbs/24_train.export.ipynb #1c8f26ae
 def update_checksums(
     folder:str|Path, # The model folder
 )->None:
     "Write `SHA256SUMS` for the model files in a folder, in the format of `sha256sum`"
     files = sorted(f for f in Path(folder).iterdir() if f.suffix in ('.onnx', '.safetensors'))
-    lines = [f'{hashlib.sha256(f.read_bytes()).hexdigest()}  {f.name}\n' for f in files]
+    lines = [f'{checksum(f)}  {f.name}\n' for f in files]
     (Path(folder)/'SHA256SUMS').write_text(''.join(lines))
 
 # %% ../../nbs/24_train.export.ipynb #667e4c67
