@@ -5,19 +5,16 @@
 # %% auto #0
 __all__ = ['CROP_SCALE', 'LOOKS_REGION', 'MAX_LOOKS', 'MAX_GAP', 'MAX_BLIND_GAP', 'MAX_CROWDED_GAP', 'MAX_COST', 'MAX_PLACE',
            'eye_angle', 'crop_face', 'cut_region', 'soft_bins', 'describe_face', 'looks_distance', 'Track',
-           'blend_velocity', 'blend_looks', 'match_cost', 'assign', 'remembered', 'is_crowded', 'FaceTracker',
-           'DETECTOR_MODEL', 'LONG_SIDE', 'MIN_FACE', 'SCORE_THRESHOLD', 'Face', 'FaceDetector', 'is_classifiable']
+           'blend_velocity', 'blend_looks', 'match_cost', 'assign', 'remembered', 'is_crowded', 'FaceTracker']
 
-# %% ../nbs/10_faces.ipynb #9047f36c
+# %% ../nbs/10_faces.ipynb #93b004f8
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from .detection import DETECTOR_MODEL, LONG_SIDE, MIN_FACE, SCORE_THRESHOLD, Face, FaceDetector, check_image, is_classifiable
-
-_all_ = ['DETECTOR_MODEL', 'LONG_SIDE', 'MIN_FACE', 'SCORE_THRESHOLD', 'Face', 'FaceDetector', 'is_classifiable']
+from .detection import Face, check_image
 
 # %% ../nbs/10_faces.ipynb #0a9ea081
 CROP_SCALE = 1.05 # Side of the crop / `Face.side`, for networks trained on FER2013 or FER+

@@ -9,7 +9,7 @@ __all__ = ['MEANING', 'T', 'R', 'BATCH', 'PATIENCE', 'RESULT', 'SAME', 'NOTHING'
            'recorded_tracks', 'follow', 'analysed', 'run_summary', 'progress_bar', 'analyze', 'find_sources',
            'result_folders', 'Outcome', 'analyze_one', 'analyze_each', 'analyze_videos']
 
-# %% ../nbs/03_local_inference.ipynb #093bc096
+# %% ../nbs/03_local_inference.ipynb #4383c51d
 import csv
 import hashlib
 import json
@@ -34,8 +34,9 @@ from tqdm.auto import tqdm
 import fea
 from . import FeaError, InputError, OutputError, TruncatedVideoError, writing
 from .classifier import Classifier
+from .detection import DETECTOR_MODEL, LONG_SIDE, MIN_FACE, SCORE_THRESHOLD, Face, FaceDetector, is_classifiable
 from .extract import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Frame, SourceInfo, check_fps, find_videos, probe_source, read_frames
-from .faces import CROP_SCALE, DETECTOR_MODEL, LONG_SIDE, MIN_FACE, SCORE_THRESHOLD, Face, FaceDetector, FaceTracker, crop_face, is_classifiable
+from .faces import CROP_SCALE, FaceTracker, crop_face
 from .models_dir import checksum, model_path
 from .timeline import COLUMNS, check_timeline, frame_index, make_timeline, read_csv, read_timeline, timeline_row, write_timeline
 
