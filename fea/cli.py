@@ -6,9 +6,11 @@
 __all__ = ['app', 'ADVICE', 'parse_fps', 'Format', 'show_version', 'main_options', 'analyze', 'summarise', 'report_outcome',
            'draw', 'extract', 'train', 'main']
 
-# %% ../nbs/42_cli.ipynb #59cc6c14
+# %% ../nbs/42_cli.ipynb #568f1f1e
 import signal
 import sys
+import warnings
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -60,10 +62,10 @@ def main_options(
 )->None:
     "What stands before the commands"
 
-# %% ../nbs/42_cli.ipynb #e8c6dc92
+# %% ../nbs/42_cli.ipynb #01e9bd63
 @app.command(short_help='From videos to timelines of expressions.', help='Find the faces in videos, follow them, and write a timeline of their expressions.')
 def analyze(
-    videos:Annotated[list[Path], typer.Argument(metavar='VIDEO...', help='Videos, GIFs, pictures, or folders of them.', show_default=False)], # What to analyse
+    videos:Annotated[list[Path], typer.Argument(readable=False, metavar='VIDEO...', help='Videos, GIFs, pictures, or folders.')], # Any number
     fps:Annotated[str, typer.Option(help="Stills per second, or 'all' for every frame.")]='1', # Sampling rate
     out:Annotated[Path, typer.Option(help='Folder of the results; each video gets a folder in it.')]=Path('fea_results'), # Where to
     format:Annotated[Format, typer.Option(help='File format of the timeline.')]=Format.csv, # Of the table
@@ -80,9 +82,9 @@ def analyze(
     options = {'kind': format.value, 'overwrite': overwrite, 'resume': resume, 'consent': consent or None, 'long_side': long_side}
     count, failed = 0, list[tuple[Path, FeaError]]()
     for outcome in analyze_each(videos, out, fps=parse_fps(fps), classifier=Classifier(model), **options):
-        report_outcome(outcome, plot)
+        error = report_outcome(outcome, plot)
         count += 1
-        if outcome.error: failed.append((outcome.video, outcome.error))
+        if error: failed.append((outcome.video, error))
     if count > 1: typer.echo(f'{count - len(failed)} of {count} videos analysed' + ''.join(f'\n  failed: {video}' for video, _ in failed))
     if failed: raise typer.Exit(failed[0][1].exit_code if count == 1 else 1)
 
@@ -100,12 +102,13 @@ def summarise(
     lines = [f'  {looks[i][0]} - {end}  {looks[i][1]}' for i, end in zip(firsts, ends, strict=True)]
     return '\n'.join(lines[:most] + ([f'  ... and {len(lines) - most} more changes'] if len(lines) > most else []))
 
-# %% ../nbs/42_cli.ipynb #b533abb0
+# %% ../nbs/42_cli.ipynb #c957b8e6
 def report_outcome(
     outcome:'Outcome', # How a video ended
     plot:bool, # Whether to draw
-)->None:
+)->FeaError|None: # What went wrong, if anything
     "Tell the user, and draw if wanted"
+    error = outcome.error
     for note in outcome.notes: typer.echo(f'note: {note}', err=True)
     timeline = outcome.timeline
     if timeline is not None:
@@ -114,8 +117,11 @@ def report_outcome(
         typer.echo(f"{outcome.video.name}: {meta['stills']} stills, a face in {meta['stills_with_face']}, {faces}")
         typer.echo(summarise(timeline) if meta['faces'] else f"  no face was found in any of the {meta['stills']} stills")
         typer.echo(f"  table: {outcome.folder / meta['file']}")
-        if plot and len(timeline): typer.echo(f'  picture: {draw(outcome)}')
-    if outcome.error: typer.echo(f'error: {outcome.error}', err=True)
+        try:
+            if plot and len(timeline): typer.echo(f'  picture: {draw(outcome)}')
+        except FeaError as e: error = error or e
+    if error: typer.echo(f'error: {error}', err=True)
+    return error
 
 # %% ../nbs/42_cli.ipynb #96e1767d
 def draw(
@@ -128,10 +134,10 @@ def draw(
     assert outcome.timeline is not None
     return save_plot(plot_timeline(outcome.timeline), outcome.folder/'timeline.png')
 
-# %% ../nbs/42_cli.ipynb #3117605c
+# %% ../nbs/42_cli.ipynb #c34c3a10
 @app.command(short_help='Take stills out of a video.', help='Take stills out of a video, with their true times (frames.csv).')
 def extract(
-    video:Annotated[Path, typer.Argument(metavar='VIDEO', help='A video or GIF.', show_default=False)], # What to read
+    video:Annotated[Path, typer.Argument(readable=False, metavar='VIDEO', help='A video or GIF.', show_default=False)], # What to read
     out:Annotated[Path, typer.Option(help='Folder of the stills.')]=Path('frames'), # Where to
     fps:Annotated[str, typer.Option(help="Stills per second, or 'all' for every frame.")]='1', # Sampling rate
     overwrite:Annotated[bool, typer.Option('--overwrite', help='Replace older stills.')]=False, # Older stills
@@ -141,10 +147,10 @@ def extract(
     table = extract_frames(video, out, parse_fps(fps), overwrite=overwrite)
     typer.echo(f'{len(table)} stills in {out}, their times in {out / "frames.csv"}')
 
-# %% ../nbs/42_cli.ipynb #99f2f878
+# %% ../nbs/42_cli.ipynb #3b5de23c
 @app.command(short_help='Train the expression model.', help='Train the expression model on FERPlus (extra: train).')
 def train(
-    data:Annotated[Path, typer.Argument(metavar='DATA', help='Folder with ferplus-train-*.npz and ferplus-valid.npz.', show_default=False)], # FERPlus shards
+    data:Annotated[Path, typer.Argument(readable=False, metavar='DATA', help='Folder with the FERPlus shards (npz).', show_default=False)], # FERPlus shards
     out:Annotated[Path, typer.Option(help='Folder for the log, the checkpoint and the model; a run that is there goes on.')]=Path('runs/first'), # Where to
     weights:Annotated[str, typer.Option(help="'imagenet' downloads torchvision's weights, 'none' starts from chance, else a file.")]='imagenet', # Start
     epochs:Annotated[int, typer.Option(min=1, help='Passes over the training images.')]=10, # Length
@@ -166,7 +172,7 @@ def train(
     typer.echo(f"best of {len(log)} epochs: {best['epoch']}, {best['accuracy_plurality']:.1%} of {len(valid)} validation images (plurality)")
     typer.echo(f"model: {out / 'model.onnx'} (use it with fea analyze --model), log: {out / 'log.jsonl'}")
 
-# %% ../nbs/42_cli.ipynb #6ebb782d
+# %% ../nbs/42_cli.ipynb #316dace3
 ADVICE = { # after Ctrl-C, by command
     'analyze': ' and marked partial, go on with --resume',
     'extract': ' and marked partial',
@@ -176,10 +182,14 @@ ADVICE = { # after Ctrl-C, by command
 def main()->None:
     "Entry point of the `fea` command"
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    warnings.showwarning = lambda message, *_: typer.echo(f'note: {message}', err=True)
     try: app(prog_name='fea')
     except FeaError as error:
         typer.echo(f'error: {error}', err=True)
         sys.exit(error.exit_code)
+    except OSError as error: # stdout is full, for example
+        with suppress(OSError): typer.echo(f'error: output cannot be written ({error.strerror or error})', err=True)
+        sys.exit(1)
     except SystemExit as stop:
-        if stop.code == 130: typer.echo('stopped; what was done so far is kept' + ADVICE.get(sys.argv[1], ''), err=True)
+        if stop.code == 130: typer.echo('stopped; what was done so far is kept' + ADVICE.get(''.join(sys.argv[1:2]), ''), err=True)
         raise

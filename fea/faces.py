@@ -27,7 +27,7 @@ def eye_angle(
     across, down = face.landmarks[1] - face.landmarks[0]
     return float(np.degrees(np.arctan2(down, across))) if np.hypot(across, down) > .2*face.side else 0.
 
-# %% ../nbs/10_faces.ipynb #11bc5f90
+# %% ../nbs/10_faces.ipynb #39d7702d
 def crop_face(
     image:np.ndarray, # RGB uint8, shape (height, width, 3): the frame that the face was found in
     face:Face, # Its box may reach beyond the frame
@@ -39,10 +39,12 @@ def crop_face(
     check_image(image)
     n = max(1, round(scale * face.side))
     centre = np.array(face.centre) - .5 # in OpenCV's coordinates the first pixel's centre is 0
-    turn = cv2.getRotationMatrix2D(tuple(centre), eye_angle(face) if level else 0., 1.)
-    turn[:, 2] = turn[:, 2] + (n - 1)/2 - centre
-    if not level: turn[:, 2] = np.round(turn[:, 2]) # whole pixels, nothing is interpolated
-    square = cv2.warpAffine(image, turn, (n, n), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    left, top = np.round(centre - (n - 1)/2).astype(int) # whole pixels, nothing is interpolated
+    if not level and 0 <= left <= image.shape[1] - n and 0 <= top <= image.shape[0] - n: square = image[top:top + n, left:left + n]
+    else:
+        turn = cv2.getRotationMatrix2D(tuple(centre), eye_angle(face) if level else 0., 1.)
+        turn[:, 2] = turn[:, 2] + (n - 1)/2 - centre if level else (-left, -top)
+        square = cv2.warpAffine(image, turn, (n, n), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA if n > size else cv2.INTER_LINEAR)
 
 # %% ../nbs/10_faces.ipynb #ea0d9a34

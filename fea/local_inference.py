@@ -6,13 +6,15 @@
 __all__ = ['MEANING', 'T', 'R', 'BATCH', 'PATIENCE', 'RESULT', 'SAME', 'NOTHING', 'Settings', 'file_checksum', 'describe_run',
            'prefetch', 'ordered_map', 'StageTimes', 'Stills', 'Finding', 'face_finder', 'judge', 'in_batches',
            'check_older', 'TimelineWriter', 'close_file', 'remove_files', 'check_same', 'read_finished', 'read_partial',
-           'recorded_tracks', 'follow', 'analysed', 'run_summary', 'progress_bar', 'analyze', 'find_sources',
-           'result_folders', 'Outcome', 'analyze_one', 'analyze_each', 'analyze_videos']
+           'recorded_tracks', 'follow', 'single_threaded_opencv', 'analysed', 'run_summary', 'progress_bar', 'collect',
+           'check_request', 'analyze', 'find_sources', 'list_folder', 'result_folders', 'Outcome', 'analyze_one',
+           'analyze_each', 'analyze_videos']
 
-# %% ../nbs/03_local_inference.ipynb #4383c51d
+# %% ../nbs/03_local_inference.ipynb #f2a2f5db
 import csv
 import hashlib
 import json
+import os
 import queue
 import threading
 import time
@@ -20,13 +22,14 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
+import cv2
 import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
@@ -38,7 +41,7 @@ from .detection import DETECTOR_MODEL, LONG_SIDE, MIN_FACE, SCORE_THRESHOLD, Fac
 from .extract import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Frame, SourceInfo, check_fps, find_videos, probe_source, read_frames
 from .faces import CROP_SCALE, FaceTracker, crop_face
 from .models_dir import checksum, model_path
-from .timeline import COLUMNS, check_timeline, frame_index, make_timeline, read_csv, read_timeline, timeline_row, write_timeline
+from .timeline import COLUMNS, check_timeline, frame_index, make_timeline, read_csv, read_metadata, read_timeline, require_pyarrow, timeline_row, write_timeline
 
 # %% ../nbs/03_local_inference.ipynb #415790e4
 @dataclass(frozen=True)
@@ -231,7 +234,7 @@ def check_older(
     if partial.exists() and not resume:
         raise OutputError(f'{partial}: an unfinished result is there; go on with it (--resume) or replace it (--overwrite)')
 
-# %% ../nbs/03_local_inference.ipynb #16f2af1f
+# %% ../nbs/03_local_inference.ipynb #4c9b062f
 class TimelineWriter:
     "A timeline that grows on disk"
     def __init__(
@@ -243,6 +246,7 @@ class TimelineWriter:
         resume:bool=False, # Go on with a partial result
     ):
         if kind not in ('csv', 'parquet'): raise InputError(f"format {kind!r} is neither 'csv' nor 'parquet'")
+        if kind == 'parquet': require_pyarrow()
         self.folder, self.metadata = Path(folder), metadata
         self.lines:TextIO|None = None
         self.final, self.partial, self.about = (self.folder/f'{RESULT}.{end}' for end in (kind, 'partial.csv', 'partial.json'))
@@ -270,7 +274,7 @@ class TimelineWriter:
     )->None:
         "Write rows, so that they survive the end of this process"
         assert self.lines is not None
-        with writing(self.partial):
+        with writing(f'{self.partial} ({self.rows} rows are in it and stay; go on with --resume)'):
             csv.writer(self.lines, lineterminator='\n').writerows(row.values() for row in rows)
             self.lines.flush()
         self.rows += len(rows)
@@ -314,7 +318,7 @@ def remove_files(
     for file in files: file.unlink(missing_ok=True)
     with suppress(OSError): files[0].parent.rmdir() # refuses a folder that holds something
 
-# %% ../nbs/03_local_inference.ipynb #202523de
+# %% ../nbs/03_local_inference.ipynb #a44929f2
 SAME = ('fea', 'source', 'settings', 'model', 'detector') # what two halves of one timeline must share
 
 def check_same(
@@ -323,6 +327,7 @@ def check_same(
     metadata:dict[str, Any], # Of the run that wants to go on
 )->None:
     "Refuse to mix results; raises `InputError` that says what differs"
+    if not older: raise InputError(f'{path}: the JSON file beside it is missing or empty, so its origin is unknown; start anew (--overwrite)')
     changed = [key for key in SAME if older.get(key) != metadata[key]]
     if changed: raise InputError(f"{path}: another {' and '.join(changed)} than in this run; start anew (--overwrite)")
 
@@ -337,21 +342,25 @@ def read_finished(
     timeline.attrs['fea'] = timeline.attrs['fea'] | {'file': path.name}
     return timeline
 
-# %% ../nbs/03_local_inference.ipynb #9bf22d12
+# %% ../nbs/03_local_inference.ipynb #601ee1ac
 def read_partial(
     path:Path, # A `.partial.csv`
     metadata:dict[str, Any], # Of the run that wants to go on
 )->pd.DataFrame: # Its whole stills, without the last, of which a face may be missing
     "What an interrupted run left; raises `InputError` when it does not belong to this run"
-    try: lines, older = path.read_text().splitlines(keepends=True), json.loads(path.with_suffix('.json').read_text())
+    try: lines, older = path.read_text().splitlines(keepends=True), read_metadata(path.with_suffix('.json'))
     except (OSError, ValueError) as e: raise InputError(f'{path}: cannot be resumed ({type(e).__name__}); start anew (--overwrite)') from e
     check_same(path, older, metadata)
     whole = [line for line in lines[1:] if line.endswith('\n') and line.count(',') == len(COLUMNS) - 1]
     last = whole[-1].split(',')[0] if whole else ''
     kept = path.with_name(f'.{path.name}.kept')
     kept.write_text(','.join(COLUMNS) + '\n' + ''.join(line for line in whole if line.split(',')[0] != last))
-    try: return check_timeline(read_csv(kept)[0], str(path))
+    try: done = check_timeline(read_csv(kept)[0], str(path))
+    except InputError as e: raise InputError(f'{e}; it was changed since and cannot be resumed, start anew (--overwrite)') from e
     finally: kept.unlink()
+    numbers = done.frame.drop_duplicates().map(frame_index).tolist()
+    if numbers != [*range(len(numbers))]: raise InputError(f'{path}: stills are missing in it, so it cannot be resumed; start anew (--overwrite)')
+    return done
 
 # %% ../nbs/03_local_inference.ipynb #5626290b
 def recorded_tracks(
@@ -381,7 +390,16 @@ def follow(
         if f.index <= last: tracker.restore(recorded_tracks(finding, done), f.time, f.image)
         else: yield Finding(Frame(f.index, f.time, NOTHING), tracker.update(finding.faces, f.time, f.image), finding.crops)
 
-# %% ../nbs/03_local_inference.ipynb #b1e661d5
+# %% ../nbs/03_local_inference.ipynb #fc5e56d2
+@contextmanager
+def single_threaded_opencv()->Iterator[None]: # Use it in a `with` statement
+    "Let OpenCV work in the calling thread only"
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try: yield
+    finally: cv2.setNumThreads(before)
+
+# %% ../nbs/03_local_inference.ipynb #29642ba8
 def analysed(
     stills:Stills, # What to read
     settings:Settings, # Size and threshold of detection
@@ -395,7 +413,7 @@ def analysed(
     milliseconds = settings.fps is None or settings.fps > 1
     find = times.measured('detect', face_finder(settings, classifier.meta.crop_size))
     decide = times.measured('classify', judge)
-    with ThreadPoolExecutor(workers) as pool:
+    with single_threaded_opencv(), ThreadPoolExecutor(workers) as pool:
         findings = (finding for _, finding in ordered_map(pool, find, prefetch(stills)))
         for batch in in_batches(follow(findings, tracker, done)): yield decide(batch, classifier, milliseconds)
 
@@ -422,7 +440,37 @@ def progress_bar(
     total = round(info.duration, 1) if info.duration else None
     return tqdm(desc=Path(info.path).name, total=total, unit='s', delay=2, disable=hidden, bar_format=form if total else None)
 
-# %% ../nbs/03_local_inference.ipynb #0a64da05
+# %% ../nbs/03_local_inference.ipynb #37247397
+def collect(
+    batches:Iterator[list[dict[str, Any]]], # Rows, as they are made
+    writer:TimelineWriter|None, # Gets them at once, if there is one
+    bar:tqdm, # Is moved on
+)->pd.DataFrame: # All of them
+    "Rows to disk and into a table, in pieces, since a table takes less memory than its rows"
+    tables, rows = [make_timeline([])], list[dict[str, Any]]()
+    with bar:
+        for batch in batches:
+            if writer: writer.append(batch)
+            rows += batch
+            if len(rows) > 1000: tables, rows = [*tables, make_timeline(rows)], []
+            bar.update(min(batch[-1]['time'], bar.total or np.inf) - bar.n)
+    return pd.concat([*tables, make_timeline(rows)], ignore_index=True)
+
+# %% ../nbs/03_local_inference.ipynb #bbfb5311
+def check_request(
+    video:str|Path, # What is to be analysed
+    fps:float|None, # Stills per second
+    out:str|Path|None, # Folder for the table
+    settings:Settings, # The rest
+)->None:
+    "Refuse what cannot work before any work; raises `InputError`"
+    check_fps(fps)
+    if settings.long_side < 32: raise InputError(f'long_side {settings.long_side}: faces cannot be found in less than 32 px')
+    if not 0 <= settings.score_threshold <= 1: raise InputError(f'score_threshold {settings.score_threshold}: give a number from 0 to 1')
+    if out is not None and Path(out).is_dir() and Path(video).is_dir() and os.path.samefile(video, out):
+        raise InputError(f'{video}: the result would land among the pictures; choose another folder (--out)')
+
+# %% ../nbs/03_local_inference.ipynb #10ec9a62
 def analyze(
     video:str|Path, # A video, GIF, picture, or folder of pictures
     fps:float|None=1., # Stills per second; None: every frame
@@ -438,56 +486,59 @@ def analyze(
     progress:bool|None=None, # True shows a bar, False none; None: on a terminal or in Jupyter
 )->pd.DataFrame: # The timeline; how it was made is in `.attrs['fea']`
     "Timeline of a video; raises `InputError` or `OutputError`, warns when the video breaks off and keeps what could be read"
-    check_fps(fps)
-    settings, info, classifier = Settings(fps, long_side, score_threshold), probe_source(video), classifier or Classifier()
+    settings = Settings(fps, long_side, score_threshold)
+    check_request(video, fps, out, settings)
+    info, classifier = probe_source(video), classifier or Classifier()
     metadata = describe_run(info, settings, classifier, consent)
     if out is not None and resume and (Path(out)/f'{RESULT}.{kind}').exists(): return read_finished(Path(out)/f'{RESULT}.{kind}', metadata)
     writer = None if out is None else TimelineWriter(out, kind, metadata, overwrite, resume)
     done = writer.done if writer else make_timeline([])
     tracker, times, started = FaceTracker(), StageTimes(), (time.perf_counter(), time.process_time())
     stills = Stills(video, fps, max(0., float(done.time.max()) - tracker.memory) if len(done) else 0.)
-    tables, rows = [done], list[dict[str, Any]]()
-    bar = progress_bar(info, progress)
     try:
-        for batch in analysed(stills, settings, classifier, tracker, done, times):
-            if writer: writer.append(batch)
-            rows += batch
-            if len(rows) > 1000: tables, rows = [*tables, make_timeline(rows)], []
-            bar.update(min(batch[-1]['time'], bar.total or np.inf) - bar.n)
+        new = collect(analysed(stills, settings, classifier, tracker, done, times), writer, progress_bar(info, progress))
+        timeline = pd.concat([done, new], ignore_index=True)
+        wall, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
+        metadata |= run_summary(timeline, stills.error) | {'seconds': {k: round(v, 2) for k, v in {'wall': wall, 'cpu': cpu, **times}.items()}}
+        if writer: metadata['file'] = writer.finish(timeline, metadata).name
     except BaseException as error:
         if writer: writer.interrupted(error)
         raise
-    finally: bar.close()
-    timeline = pd.concat([*tables, make_timeline(rows)], ignore_index=True)
-    wall, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
-    metadata |= run_summary(timeline, stills.error) | {'seconds': {'wall': round(wall, 2), 'cpu': round(cpu, 2)} | {k: round(v, 2) for k, v in times.items()}}
-    if writer: metadata['file'] = writer.finish(timeline, metadata).name
     if stills.error: warnings.warn(f'{stills.error}', stacklevel=2)
     timeline.attrs['fea'] = metadata
     return timeline
 
-# %% ../nbs/03_local_inference.ipynb #7dbd1cc7
+# %% ../nbs/03_local_inference.ipynb #b4a59816
 def find_sources(
     paths:Sequence[str|Path], # Videos, pictures, or folders of them
 )->list[Path]: # What to analyse: a folder of videos is replaced by them, a folder of pictures counts as one
     "Replace folders of videos by their videos"
-    found:list[Path] = []
+    found:dict[Path, None] = {} # a set that keeps the order
     for path in map(Path, paths):
-        names = [f for f in path.iterdir() if f.name[0] != '.'] if path.is_dir() else []
+        names = list_folder(path)
         videos = [f for f in names if f.suffix.lower() in VIDEO_SUFFIXES]
         pictures = [f for f in names if f.suffix.lower() in IMAGE_SUFFIXES]
         if videos and pictures: warnings.warn(f'{path}: holds videos and {len(pictures)} pictures; only the videos are analysed', stacklevel=2)
-        found += find_videos(path) if videos else [path]
-    return found
+        found |= dict.fromkeys(find_videos(path) if videos else [path])
+    return list(found)
 
-# %% ../nbs/03_local_inference.ipynb #d3d0de07
+# %% ../nbs/03_local_inference.ipynb #6d452d67
+def list_folder(
+    path:Path, # Anything, a folder or not
+)->list[Path]: # What is in it, without hidden files
+    "The files of a folder; of anything else, or of a folder that cannot be read, none"
+    try: return [f for f in path.iterdir() if f.name[0] != '.']
+    except OSError: return []
+
+# %% ../nbs/03_local_inference.ipynb #560b517d
 def result_folders(
     videos:Sequence[Path], # What is analysed
     out:str|Path, # Folder of all results
 )->list[Path]: # One for each video
     "A folder per video, by its name, with the suffix where two share a name; raises `InputError` where that does not help"
-    stems = [video.stem for video in videos]
-    names = [video.stem if stems.count(video.stem) == 1 else video.name for video in videos]
+    whole = [Path(os.path.abspath(video)) for video in videos] # '.' has a name, too
+    stems = [video.stem for video in whole]
+    names = [video.stem if stems.count(video.stem) == 1 else video.name for video in whole]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice: raise InputError(f"{', '.join(twice)}: several videos of this name would share one result; analyse them one by one with another --out")
     return [Path(out)/name for name in names]
@@ -523,7 +574,7 @@ def analyze_one(
     notes = [str(w.message) for w in caught if issubclass(w.category, UserWarning) and (error is None or str(w.message) != str(error))]
     return Outcome(video, folder, timeline, error, notes)
 
-# %% ../nbs/03_local_inference.ipynb #5974a3ff
+# %% ../nbs/03_local_inference.ipynb #227348f9
 def analyze_each(
     videos:Sequence[str|Path], # Videos, or folders of videos or of pictures
     out:str|Path, # Folder of all results
@@ -531,6 +582,7 @@ def analyze_each(
 )->Iterator[Outcome]: # One for each video, in their order, as soon as it is done
     "Timelines of many videos, one after the other; raises only for what concerns all of them, like a model file that is missing"
     check_fps(options.get('fps', 1.))
+    if options.get('kind') == 'parquet': require_pyarrow()
     found = find_sources(videos)
     folders = result_folders(found, out)
     classifier = options.pop('classifier', None) or Classifier()

@@ -5,15 +5,16 @@
 # %% auto #0
 __all__ = ['COLUMN_TABLE', 'COLUMNS', 'TIMESTAMP', 'FRAME_NAME', 'MEASURES', 'Column', 'format_timestamp', 'parse_timestamp',
            'frame_name', 'frame_index', 'timeline_row', 'judged', 'make_timeline', 'check_column', 'check_timeline',
-           'check_meaning', 'write_timeline', 'write_parquet', 'read_timeline', 'read_csv', 'read_parquet',
-           'bin_timeline']
+           'check_meaning', 'write_timeline', 'require_pyarrow', 'write_parquet', 'read_timeline', 'read_csv',
+           'read_metadata', 'read_parquet', 'bin_timeline']
 
-# %% ../nbs/12_timeline.ipynb #f3ebc8fa
+# %% ../nbs/12_timeline.ipynb #2c270834
 import json
 import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,7 @@ def make_timeline(
     table = pd.DataFrame(list(rows), columns=list(COLUMNS))
     return table.astype({c.name: kinds[c.kind] for c in COLUMN_TABLE})
 
-# %% ../nbs/12_timeline.ipynb #3e8950d9
+# %% ../nbs/12_timeline.ipynb #eb6faf41
 def check_column(
     table:pd.DataFrame, # A timeline, or something that claims to be one
     column:Column, # Its definition
@@ -140,26 +141,28 @@ def check_column(
     values = table[column.name]
     if column.kind == 'text': return values.astype('str')
     numbers = pd.to_numeric(values, errors='coerce').astype('float64')
-    wrong = (numbers.isna() & values.notna()) | (numbers < column.low) | (numbers > column.high)
+    wrong = (numbers.isna() & values.notna()) | (numbers < column.low) | (numbers > column.high) | np.isinf(numbers)
     if column.kind == 'count': wrong |= numbers.notna() & (numbers % 1 != 0)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
-        raise InputError(f'{name}: column {column.name!r}, row {row + 2}: {values.iloc[row]!r} is not a {column.kind} ({column.unit})')
+        raise InputError(f"{name}: column '{column.name}', row {row + 2}: '{values.iloc[row]}' is not a {column.kind} ({column.unit})")
     return numbers.astype('Int64') if column.kind == 'count' else numbers
 
-# %% ../nbs/12_timeline.ipynb #b7230198
+# %% ../nbs/12_timeline.ipynb #dbef36ae
 def check_timeline(
     table:pd.DataFrame, # As read from a file
     name:str='timeline', # What to call it in an error
 )->pd.DataFrame: # The columns of the timeline with their types, and any further columns after them
     "Check a table against the data dictionary; raises `InputError` that says what is wrong with which column"
     missing = [c for c in COLUMNS if c not in table.columns]
+    if any(mark in str(c) for c in table.columns for mark in ';\t'):
+        raise InputError(f'{name}: columns are separated by semicolons or tabs; save it as CSV with commas and decimal points')
     if missing: raise InputError(f"{name}: column {', '.join(map(repr, missing))} missing; a timeline of fea has {', '.join(COLUMNS)}")
     checked = pd.DataFrame({c.name: check_column(table, c, name) for c in COLUMN_TABLE})
     check_meaning(checked, name)
     return checked.assign(**{c: table[c] for c in table.columns if c not in COLUMNS})
 
-# %% ../nbs/12_timeline.ipynb #6b1ebe1f
+# %% ../nbs/12_timeline.ipynb #0b9a7da5
 def check_meaning(
     table:pd.DataFrame, # Columns of the right types
     name:str, # What to call it in an error
@@ -172,6 +175,8 @@ def check_meaning(
     complain(~table.frame.str.fullmatch(FRAME_NAME.pattern).fillna(False).astype(bool), "column 'frame' holds no name like frame_0000.jpg")
     complain(~table.timestamp.str.fullmatch(TIMESTAMP.pattern).fillna(False).astype(bool),
              "column 'timestamp' holds no time like 0:01:05; was it changed by a spreadsheet?")
+    complain(table.face.isna() != table.x.isna(), "column 'face' and the box do not belong together")
+    complain(table.emotion.notna() & table.face.isna(), "column 'emotion' is filled where 'face' is empty")
     complain(table.emotion.notna() & ~table.emotion.isin(EMOTIONS), f"column 'emotion' holds another word than {', '.join(EMOTIONS)}")
     p = table[list(P_COLUMNS)]
     complain(p.notna().any(axis=1) & ((p.sum(axis=1, skipna=False) - 1).abs().fillna(1) > 1e-3), 'the seven p_ columns do not sum to 1')
@@ -181,7 +186,7 @@ def check_meaning(
              "column 'emotion' is not the label with the highest probability")
     complain(table.duplicated(['frame', 'face']), "columns 'frame' and 'face': the same face twice in one frame")
 
-# %% ../nbs/12_timeline.ipynb #5ce031a6
+# %% ../nbs/12_timeline.ipynb #7abc0829
 def write_timeline(
     timeline:pd.DataFrame, # A timeline
     path:str|Path, # `.csv` or `.parquet`
@@ -195,29 +200,36 @@ def write_timeline(
     temporary = path.with_name(f'.{path.name}.new')
     try:
         with writing(path):
-            if path.suffix == '.csv': timeline.to_csv(temporary, index=False, lineterminator='\n')
+            if path.suffix == '.csv':
+                temporary.write_text(meta)
+                os.replace(temporary, path.with_suffix('.json'))
+                timeline.to_csv(temporary, index=False, lineterminator='\n')
             else: write_parquet(timeline, temporary, meta)
-            if path.suffix == '.csv': path.with_suffix('.json').write_text(meta)
             os.replace(temporary, path)
     finally:
         if temporary.parent.is_dir(): temporary.unlink(missing_ok=True)
     return path
 
-# %% ../nbs/12_timeline.ipynb #26a43b8f
+# %% ../nbs/12_timeline.ipynb #33da005a
+def require_pyarrow()->None:
+    "Raises `InputError` naming the extra when pyarrow is missing"
+    try: import_module('pyarrow.parquet')
+    except ImportError as e: raise InputError("Parquet needs pyarrow: pip install 'fea[parquet]', or use CSV") from e
+
+# %% ../nbs/12_timeline.ipynb #f097a781
 def write_parquet(
     timeline:pd.DataFrame, # A timeline
     path:Path, # Where to
     meta:str, # JSON, stored under the schema key `fea`
 )->None:
-    "Write Parquet; raises `OutputError` naming the extra when pyarrow is missing"
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as e: raise OutputError("Parquet needs pyarrow: pip install 'fea[parquet]', or write CSV") from e
+    "Write Parquet; raises `InputError` naming the extra when pyarrow is missing"
+    require_pyarrow()
+    import pyarrow as pa
+    import pyarrow.parquet as pq
     table = pa.Table.from_pandas(timeline, preserve_index=False)
     pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), b'fea': meta.encode()}), path)
 
-# %% ../nbs/12_timeline.ipynb #485ec34e
+# %% ../nbs/12_timeline.ipynb #f0c4c234
 def read_timeline(
     path:str|Path, # A `.csv` or `.parquet` that fea wrote
 )->pd.DataFrame: # Checked; the metadata is in `.attrs['fea']`
@@ -226,27 +238,38 @@ def read_timeline(
     if not path.is_file(): raise InputError(f'{path}: no such timeline')
     try: table, meta = read_parquet(path) if path.suffix == '.parquet' else read_csv(path)
     except (ValueError, OSError, UnicodeError, pd.errors.ParserError) as e: # an ArrowInvalid is a ValueError
-        raise InputError(f'{path}: not a readable {path.suffix[1:].upper() or "CSV"} table ({type(e).__name__})') from e
+        reason = {'EmptyDataError': 'it is empty', 'UnicodeDecodeError': 'save it as CSV in UTF-8'}.get(type(e).__name__, type(e).__name__)
+        raise InputError(f'{path}: not a readable {path.suffix[1:].upper() or "CSV"} table ({reason})') from e
     checked = check_timeline(table, str(path))
     checked.attrs['fea'] = meta
     return checked
 
-# %% ../nbs/12_timeline.ipynb #02b11f22
+# %% ../nbs/12_timeline.ipynb #b29c3cb6
 def read_csv(
     path:Path, # A CSV file, with its JSON beside it or without
 )->tuple[pd.DataFrame, dict[str, Any]]: # Unchecked table, metadata
     "The table and metadata of a CSV timeline"
-    meta = path.with_suffix('.json')
     text = {c.name: 'str' for c in COLUMN_TABLE if c.kind == 'text'}
-    return pd.read_csv(path, dtype=text), json.loads(meta.read_text()) if meta.is_file() else {}
+    return pd.read_csv(path, dtype=text), read_metadata(path.with_suffix('.json'))
 
-# %% ../nbs/12_timeline.ipynb #79c0a9e8
+# %% ../nbs/12_timeline.ipynb #b84c0498
+def read_metadata(
+    path:Path, # The JSON beside a table
+)->dict[str, Any]: # Empty when there is no such file
+    "How a table was made; raises `InputError` for a damaged file"
+    if not path.is_file(): return {}
+    try: meta = json.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError) as e: raise InputError(f'{path}: not readable JSON ({type(e).__name__}); remove it, or make the table anew') from e
+    if not isinstance(meta, dict): raise InputError(f'{path}: holds no JSON object; remove it, or make the table anew')
+    return meta
+
+# %% ../nbs/12_timeline.ipynb #108874bc
 def read_parquet(
     path:Path, # A Parquet file
 )->tuple[pd.DataFrame, dict[str, Any]]: # Unchecked table, metadata
     "The table and metadata of a Parquet timeline; raises `InputError` naming the extra when pyarrow is missing"
-    try: import pyarrow.parquet as pq
-    except ImportError as e: raise InputError(f"{path}: reading Parquet needs pyarrow: pip install 'fea[parquet]'") from e
+    require_pyarrow()
+    import pyarrow.parquet as pq
     table = pq.read_table(path)
     return table.to_pandas(), json.loads((table.schema.metadata or {}).get(b'fea', b'{}'))
 
