@@ -6,12 +6,13 @@
 __all__ = ['app', 'ADVICE', 'parse_fps', 'Format', 'show_version', 'main_options', 'analyze', 'summarise', 'report_outcome',
            'draw', 'extract', 'train', 'main']
 
-# %% ../nbs/42_cli.ipynb #568f1f1e
+# %% ../nbs/42_cli.ipynb #307b6dd8
 import signal
 import sys
 import warnings
 from contextlib import suppress
 from enum import StrEnum
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -147,7 +148,7 @@ def extract(
     table = extract_frames(video, out, parse_fps(fps), overwrite=overwrite)
     typer.echo(f'{len(table)} stills in {out}, their times in {out / "frames.csv"}')
 
-# %% ../nbs/42_cli.ipynb #3b5de23c
+# %% ../nbs/42_cli.ipynb #fea90f4b
 @app.command(short_help='Train the expression model.', help='Train the expression model on FERPlus (extra: train).')
 def train(
     data:Annotated[Path, typer.Argument(readable=False, metavar='DATA', help='Folder with the FERPlus shards (npz).', show_default=False)], # FERPlus shards
@@ -156,7 +157,7 @@ def train(
     epochs:Annotated[int, typer.Option(min=1, help='Passes over the training images.')]=10, # Length
     input_size:Annotated[int, typer.Option(min=32, help="Side of the network's input, px.")]=96, # Resolution
     seed:Annotated[int, typer.Option(help='Of head, order and augmentation.')]=0, # Chance
-    device:Annotated[str, typer.Option(help='cpu or cuda.')]='cpu', # Where to compute
+    device:Annotated[str, typer.Option(help='cpu, cuda or cuda:N.')]='cpu', # Where to compute
 )->None:
     "Train and export"
     try: from fea.train.export import export_run
@@ -168,11 +169,11 @@ def train(
     faces, valid = (read_ferplus(data, split) for split in ('train', 'valid'))
     log = run(faces, valid, out, config, None if weights == 'none' else weights, device=device)
     best = max(log, key=lambda entry: entry['accuracy_plurality'])
-    export_run(out, fea.__version__, {'images': {'train': len(faces), 'valid': len(valid)}, 'weights': Path(weights).name})
+    export_run(out, fea.__version__)
     typer.echo(f"best of {len(log)} epochs: {best['epoch']}, {best['accuracy_plurality']:.1%} of {len(valid)} validation images (plurality)")
     typer.echo(f"model: {out / 'model.onnx'} (use it with fea analyze --model), log: {out / 'log.jsonl'}")
 
-# %% ../nbs/42_cli.ipynb #316dace3
+# %% ../nbs/42_cli.ipynb #ab0228f4
 ADVICE = { # after Ctrl-C, by command
     'analyze': ' and marked partial, go on with --resume',
     'extract': ' and marked partial',
@@ -182,6 +183,8 @@ ADVICE = { # after Ctrl-C, by command
 def main()->None:
     "Entry point of the `fea` command"
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr): # any file name can be printed
+        if isinstance(stream, TextIOWrapper): stream.reconfigure(errors='backslashreplace')
     warnings.showwarning = lambda message, *_: typer.echo(f'note: {message}', err=True)
     try: app(prog_name='fea')
     except FeaError as error:

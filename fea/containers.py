@@ -40,7 +40,7 @@ def matroska_end(
     length, start = number(start + length + 4)
     return 0 if length < 0 else start + length
 
-# %% ../nbs/16_containers.ipynb #f9fc417a
+# %% ../nbs/16_containers.ipynb #30880e64
 def is_cut_off(
     path:Path, # A video file
 )->bool: # True if it is shorter than its own structure says
@@ -49,7 +49,7 @@ def is_cut_off(
     with path.open('rb') as file:
         head = file.read(4096)
         if head[4:8] in (b'ftyp', b'moov', b'mdat', b'wide', b'free', b'skip', b'styp'):
-            return max(end for _, end in mp4_boxes(file, size)) > size
+            return any(end > size for kind, end in mp4_boxes(file, size) if kind in (b'mdat', b'moov', b'moof'))
         if head[:6] in (b'GIF87a', b'GIF89a'):
             file.seek(max(0, size - 64))
             return not file.read().rstrip(b'\0\r\n').endswith(b';')

@@ -161,16 +161,19 @@ def warn_above(
     rate = (len(times) - 1) / (times[-1] - times[0])
     warnings.warn(f'{path.name} has only {rate:.4g} frames a second, not {fps:g}: every frame is given', stacklevel=2)
 
-# %% ../nbs/18_sampling.ipynb #3e28213d
+# %% ../nbs/18_sampling.ipynb #a69f97e1
 def judge_end(
     path:Path, # The video
     damage:Damage, # What was found wrong while reading
     time:float, # Of the last still that was given, s; negative if none
 )->None:
     "After the last still: raise `TruncatedVideoError` if the end is missing, warn about damage before it"
-    if damage.broken or damage.tail or is_cut_off(path):
+    if damage.broken or damage.tail or damage.own_claim or is_cut_off(path):
         told = f'stills up to {time:.1f} s were read' if time >= 0 else 'no still was read'
         raise TruncatedVideoError(f'{path} breaks off, its end is missing: {told}; copy or record it again to get the rest')
+    if damage.missing:
+        warnings.warn(f'{path.name}: its picture ends {damage.missing:.1f} s before the file does; check it if only the sound should go on',
+                      stacklevel=2)
     if damage.packets:
         warnings.warn(f'{path.name}: {damage.packets} packets are damaged; stills that needed them are missing', stacklevel=2)
 

@@ -4,13 +4,16 @@
 
 # %% auto #0
 __all__ = ['TrainingConfig', 'learning_rate', 'keep_memory', 'normalise', 'predict_logits', 'score', 'Trainer', 'update_average',
-           'save_checkpoint', 'load_checkpoint', 'train']
+           'describe_run', 'save_checkpoint', 'load_checkpoint', 'restore', 'check_device', 'check_faces', 'train',
+           'write_log']
 
-# %% ../../nbs/22_train.training.ipynb #837ec89c
+# %% ../../nbs/22_train.training.ipynb #64f64e09
 import copy
 import ctypes
+import io
 import json
 import math
+import pickle
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,10 +24,11 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm.auto import tqdm
 
-from .. import InputError
+from .. import InputError, writing
 from ..emotions import EMOTIONS
-from .data import NO_CLASS, Augmentation, FaceSet, augment, batches, enlarge, vote_class, vote_distribution
-from .network import create_network, save_network
+from ..models_dir import checksum
+from .data import NO_CLASS, Augmentation, FaceSet, augment, batches, enlarge, fingerprint, vote_class, vote_distribution
+from .network import create_network, save_network, write_whole
 
 # %% ../../nbs/22_train.training.ipynb #d9994a8d
 @dataclass(frozen=True)
@@ -165,27 +169,58 @@ def update_average(
         if old.is_floating_point(): old.lerp_(new, 1 - decay)
         else: old.copy_(new)
 
-# %% ../../nbs/22_train.training.ipynb #935d81a0
+# %% ../../nbs/22_train.training.ipynb #37ab5be3
+def describe_run(
+    config:TrainingConfig, # What is decided
+    augmentation:Augmentation, # Limits
+    train_faces:FaceSet, # Training split
+    valid_faces:FaceSet, # Validation split
+    weights:str|Path|None=None, # As in `create_network`; a file must be there
+)->dict: # JSON-able
+    "All that the result of a run depends on, with checksums of the data and of the initial weights"
+    named = weights is None or weights == 'imagenet'
+    start = {'name': weights or 'none', 'sha256': None} if named else {'name': Path(str(weights)).name, 'sha256': checksum(str(weights))}
+    data = {'train': len(train_faces), 'valid': len(valid_faces), 'sha256': fingerprint(train_faces, valid_faces)}
+    return json.loads(json.dumps(asdict(config) | {'augmentation': asdict(augmentation), 'data': data, 'weights': start}))
+
+# %% ../../nbs/22_train.training.ipynb #a91f8188
 def save_checkpoint(
     trainer:Trainer, # After an epoch
     path:Path, # File; replaced whole or not at all
+    run:dict, # From `describe_run`
+    log:list[dict], # Entries of the epochs so far
 )->None:
-    "Write everything that the next epoch depends on"
+    "Write everything that the next epoch depends on; raises `OutputError`"
     state = {'network': trainer.network.state_dict(), 'average': trainer.average.state_dict(), 'optimiser': trainer.optimiser.state_dict(),
              'generator': trainer.generator.get_state(), 'dropout': torch.get_rng_state(), 'epoch': trainer.epoch, 'step': trainer.step,
-             'config': json.dumps(asdict(trainer.config))}
-    torch.save(state, path.with_suffix('.new'))
-    path.with_suffix('.new').replace(path)
+             'run': json.dumps(run), 'log': json.dumps(log)}
+    content = io.BytesIO()
+    torch.save(state, content)
+    write_whole(path, content.getvalue())
 
-# %% ../../nbs/22_train.training.ipynb #5bc0c7db
+# %% ../../nbs/22_train.training.ipynb #8623c042
 def load_checkpoint(
     trainer:Trainer, # Changed in place
-    path:Path, # Checkpoint of the same configuration
+    path:Path, # Checkpoint of the same run
+    run:dict, # From `describe_run`
+)->list[dict]: # The log so far
+    "Go back to a checkpoint; raises `InputError` when it is damaged or belongs to another run"
+    try:
+        state = torch.load(path, map_location=trainer.device, weights_only=True)
+        made, log = json.loads(state['run']), json.loads(state['log'])
+        other = [key for key in run if made.get(key) != run[key]]
+        if other: raise InputError(f"{path}: the checkpoint was made with other {', '.join(other)}; use another output folder or the same as then")
+        restore(trainer, state)
+    except (RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, pickle.UnpicklingError) as e:
+        raise InputError(f"{path}: not a readable checkpoint of this version ({type(e).__name__}); delete it or choose another output folder") from e
+    return log
+
+# %% ../../nbs/22_train.training.ipynb #0c5a4c6c
+def restore(
+    trainer:Trainer, # Changed in place
+    state:dict, # What `save_checkpoint` wrote
 )->None:
-    "Go back to a checkpoint; raises `InputError` when it belongs to another configuration"
-    state = torch.load(path, map_location=trainer.device, weights_only=True)
-    if state['config'] != json.dumps(asdict(trainer.config)):
-        raise InputError(f"{path}: the checkpoint was made with other settings; use another output folder or the same settings")
+    "Bring a trainer to the state of a checkpoint"
     trainer.network.load_state_dict(state['network'])
     trainer.average.load_state_dict(state['average'])
     trainer.optimiser.load_state_dict(state['optimiser'])
@@ -193,7 +228,29 @@ def load_checkpoint(
     torch.set_rng_state(state['dropout'].cpu())
     trainer.epoch, trainer.step = state['epoch'], state['step']
 
-# %% ../../nbs/22_train.training.ipynb #d8f807e9
+# %% ../../nbs/22_train.training.ipynb #0978768b
+def check_device(
+    device:str, # For example 'cpu'
+)->str: # The same
+    "Refuse a device that this machine does not have; raises `InputError`"
+    here = ['cpu'] + ['cuda'] * torch.cuda.is_available() + [f'cuda:{i}' for i in range(torch.cuda.device_count())]
+    if device not in here: raise InputError(f"device {device!r} is not available here; valid: {', '.join(here)}")
+    return device
+
+# %% ../../nbs/22_train.training.ipynb #4326f165
+def check_faces(
+    train_faces:FaceSet, # Training split
+    valid_faces:FaceSet, # Validation split
+    config:TrainingConfig, # Batch size
+)->None:
+    "Refuse data that cannot be trained on; raises `InputError`"
+    if len(train_faces) < config.batch_size:
+        raise InputError(f"{len(train_faces)} training images do not fill one batch of {config.batch_size}; give more images")
+    if not len(valid_faces): raise InputError("no validation image, so no epoch can be chosen; is ferplus-valid.npz complete?")
+    for name, faces in (('training', train_faces), ('validation', valid_faces)):
+        if not vote_distribution(faces.votes).any(): raise InputError(f"no {name} image has votes for one of the seven emotions; are the shards complete?")
+
+# %% ../../nbs/22_train.training.ipynb #1e0f9d2e
 def train(
     train_faces:FaceSet, # Training split
     valid_faces:FaceSet, # Validation split; chooses the epoch
@@ -204,22 +261,32 @@ def train(
     device:str='cpu', # 'cpu' or 'cuda'
     progress:bool|None=None, # True shows a bar, False none; None: on a terminal or in Jupyter
 )->list[dict]: # The log, one entry per epoch
-    "Train, or go on training, and keep the epoch that is best on validation"
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
+    "Train, or go on training, and keep the epoch that is best on validation; raises `InputError`, `ModelError` or `OutputError`"
+    check_faces(train_faces, valid_faces, config)
+    trainer, out = Trainer(config, weights, check_device(device)), Path(out)
+    run = describe_run(config, augmentation, train_faces, valid_faces, weights)
     keep_memory()
-    trainer, log_file = Trainer(config, weights, device), out/'log.jsonl'
-    if (out/'checkpoint.pt').exists(): load_checkpoint(trainer, out/'checkpoint.pt')
-    log = [json.loads(line) for line in log_file.read_text().splitlines()][:trainer.epoch] if log_file.exists() else []
-    (out/'config.json').write_text(json.dumps(asdict(config) | {'augmentation': asdict(augmentation)}, indent=1))
+    with writing(out): out.mkdir(parents=True, exist_ok=True)
+    log = load_checkpoint(trainer, out/'checkpoint.pt', run) if (out/'checkpoint.pt').exists() else []
+    if log and not (out/'best.safetensors').is_file(): raise InputError(f"{out}: best.safetensors is missing; delete checkpoint.pt to start anew")
+    write_whole(out/'config.json', json.dumps(run, indent=1).encode())
+    write_log(out, log)
     while trainer.epoch < config.epochs:
         started = time.perf_counter()
         loss = trainer.train_epoch(train_faces, augmentation, progress)
         entry = {'epoch': trainer.epoch, 'loss': loss, **score(predict_logits(trainer.average, valid_faces.images, config), valid_faces)}
         entry['seconds'] = round(time.perf_counter() - started, 1)
-        best = max([e['accuracy_plurality'] for e in log], default=0)
+        best = max([e['accuracy_plurality'] for e in log], default=-1)
         if entry['accuracy_plurality'] > best: save_network(trainer.average, out/'best.safetensors')
         log.append(entry)
-        log_file.write_text(''.join(json.dumps(e) + '\n' for e in log))
-        save_checkpoint(trainer, out/'checkpoint.pt')
+        write_log(out, log)
+        save_checkpoint(trainer, out/'checkpoint.pt', run, log)
     return log
+
+# %% ../../nbs/22_train.training.ipynb #fd3ad57a
+def write_log(
+    out:Path, # Folder of the run
+    log:list[dict], # One entry per epoch
+)->None:
+    "Write `log.jsonl`; raises `OutputError`"
+    write_whole(out/'log.jsonl', ''.join(json.dumps(entry) + '\n' for entry in log).encode())
