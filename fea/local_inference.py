@@ -234,7 +234,7 @@ def check_older(
     if partial.exists() and not resume:
         raise OutputError(f'{partial}: an unfinished result is there; go on with it (--resume) or replace it (--overwrite)')
 
-# %% ../nbs/03_local_inference.ipynb #4c9b062f
+# %% ../nbs/03_local_inference.ipynb #9fdeeab8
 class TimelineWriter:
     "A timeline that grows on disk"
     def __init__(
@@ -254,9 +254,7 @@ class TimelineWriter:
         self.done = read_partial(self.partial, metadata) if resume and self.partial.exists() else make_timeline([])
         self.rows = len(self.done)
         try: self.lines = self.start()
-        except OutputError as error:
-            self.interrupted(error)
-            raise
+        finally: remove_files([self.partial.with_suffix('.new')])
 
     def start(self)->TextIO: # The open file, which holds what an earlier run left
         "Open the partial file; an older one is replaced whole or not at all"
@@ -264,8 +262,8 @@ class TimelineWriter:
             self.folder.mkdir(parents=True, exist_ok=True)
             fresh = self.partial.with_suffix('.new')
             self.done.to_csv(fresh, index=False, lineterminator='\n')
-            self.about.write_text(json.dumps(self.metadata, indent=1))
             fresh.replace(self.partial)
+            self.about.write_text(json.dumps(self.metadata, indent=1))
             return self.partial.open('a', encoding='utf-8', newline='')
 
     def append(
@@ -288,7 +286,7 @@ class TimelineWriter:
         with suppress(OSError): close_file(self.lines) # a full disk may be why we are here
         with suppress(OSError):
             if self.rows: self.about.write_text(json.dumps(self.metadata | {'reason': reason}, indent=1))
-            else: remove_files([self.partial, self.about, self.partial.with_suffix('.new')])
+            else: remove_files([self.partial, self.about])
 
     def finish(
         self,
@@ -304,7 +302,7 @@ class TimelineWriter:
         remove_files([self.partial, self.about])
         return self.final
 
-# %% ../nbs/03_local_inference.ipynb #c0e166df
+# %% ../nbs/03_local_inference.ipynb #c8274769
 def close_file(
     file:TextIO|None, # An open file, or none
 )->None:
@@ -315,7 +313,8 @@ def remove_files(
     files:Sequence[Path], # In one folder; some may not exist
 )->None:
     "Remove files, and their folder when nothing else is in it"
-    for file in files: file.unlink(missing_ok=True)
+    for file in files:
+        with suppress(OSError): file.unlink(missing_ok=True)
     with suppress(OSError): files[0].parent.rmdir() # refuses a folder that holds something
 
 # %% ../nbs/03_local_inference.ipynb #a44929f2
