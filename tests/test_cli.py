@@ -178,4 +178,4 @@ def test_extract(tmp_path):
 
 
 def test_training_without_data_says_what_is_missing(tmp_path):
-    assert 'no ferplus-train*.npz' in run_fea('train', tmp_path, '--out', tmp_path/'run', '--weights', 'none', code=2).stderr
+    assert 'no data set in a known layout' in run_fea('train', tmp_path, '--out', tmp_path/'run', '--weights', 'none', code=2).stderr

@@ -15,16 +15,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as safetensors_bytes
 from torch import nn
-from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
+from torchvision.models import MobileNet_V2_Weights, MobileNetV2, mobilenet_v2
 
 from .. import ModelError, writing
 from ..emotions import EMOTIONS
 
 # %% ../../nbs/21_train.network.ipynb #b61e7682
 def create_network(
-    weights:str|Path|None=None, # None: random; 'imagenet': torchvision's own, downloaded; else a file of `features.*` weights
+    weights:str|Path|None=None, # None: random; 'imagenet': torchvision's own, downloaded; else a file of `features.*` weights, with or without a head
     dropout:float=.2, # Share of the last features that is dropped in training
-)->nn.Module: # Takes (n, 3, s, s) normalised images, gives (n, 7) logits in the order of `EMOTIONS`
+)->MobileNetV2: # Takes (n, 3, s, s) normalised images, gives (n, 7) logits in the order of `EMOTIONS`
     "MobileNetV2 with seven classes; raises `ModelError` for weights that do not fit or cannot be had"
     network = mobilenet_v2(num_classes=len(EMOTIONS), dropout=dropout)
     if weights == 'imagenet': load_features(network, imagenet_state(), 'torchvision weights')
@@ -62,12 +62,13 @@ def load_features(
     state:dict[str, torch.Tensor], # Weights, with or without a `classifier.*` head
     name:str, # What to call them in an error
 )->None:
-    "Take over the backbone and leave the new head; raises `ModelError` when a weight is missing or has another shape"
-    backbone = {key: value for key, value in state.items() if key.startswith('features.')}
-    wanted = {key: value for key, value in network.state_dict().items() if key.startswith('features.')}
-    bad = [key for key, value in wanted.items() if key not in backbone or backbone[key].shape != value.shape]
-    if bad: raise ModelError(f"{name}: no MobileNetV2 weights ({len(bad)} of {len(wanted)} missing or misshapen, first {bad[0]})")
-    network.load_state_dict(backbone, strict=False)
+    "Take over the backbone, and a head of seven classes; raises `ModelError` when a weight is missing or has another shape"
+    wanted = network.state_dict()
+    fits = {key: value for key, value in state.items() if key in wanted and value.shape == wanted[key].shape}
+    backbone = [key for key in wanted if key.startswith('features.')]
+    bad = [key for key in backbone if key not in fits]
+    if bad: raise ModelError(f"{name}: no MobileNetV2 weights ({len(bad)} of {len(backbone)} missing or misshapen, first {bad[0]})")
+    network.load_state_dict(fits, strict=False)
 
 # %% ../../nbs/21_train.network.ipynb #1c0c1983
 def write_whole(
@@ -93,7 +94,7 @@ def save_network(
 # %% ../../nbs/21_train.network.ipynb #c0c7f216
 def load_network(
     path:str|Path, # A `.safetensors` that `save_network` wrote
-)->nn.Module: # In evaluation mode
+)->MobileNetV2: # In evaluation mode
     "Read a trained network; raises `ModelError` when the file is not one of ours"
     network = create_network()
     try: network.load_state_dict(read_state(path))
