@@ -84,7 +84,7 @@ class Places:
     output:Path # Folder of everything else to keep
     checkpoints:Path|None # Folder that outlives an interruption
     weights:Path|None # Folder with a file of initial weights
-    teacher:Path|None # Folder with a teacher's probabilities
+    teacher:Path|None # Folder with teachers
     device:str # 'cpu' or 'cuda'
 
 # %% ../../nbs/35_train.job.ipynb #c55843c4
@@ -201,14 +201,15 @@ def run_job(
 )->None:
     "Train as the container says, going on from its checkpoint; raises `FeaError`"
     check_packages('torch', 'torchvision', 'onnx', 'onnxscript', 'safetensors')
-    from fea.train.data import read_ferplus
-    from fea.train.training import read_teacher, train
+    from fea.train.layouts import read_faces
+    from fea.train.training import ask_teachers, train
     config, options = read_settings(read_arguments(arguments, environment))
     places = read_places(environment)
     votes = {'votes': options['votes']} if 'votes' in options else {}
-    faces, valid = (read_ferplus(places.data, split, **votes) for split in ('train', 'valid'))
+    faces, valid = (read_faces(places.data, split, progress=False, **votes) for split in ('train', 'valid'))
     weights = choose_weights(options.get('weights'), places.weights)
-    teacher = read_teacher(find_file(places.teacher, '.npz')) if places.teacher else None
+    teachers = sorted(file for file in places.teacher.iterdir() if file.suffix in ('.npz', '.onnx')) if places.teacher else []
+    teacher = ask_teachers(teachers, faces.images) if places.teacher else None
     print(f'fea {fea.__version__}: {len(faces)} training and {len(valid)} validation images, {config.epochs} epochs, {places.device}', flush=True)
     with nullcontext(places.checkpoints) if places.checkpoints else tempfile.TemporaryDirectory() as folder:
         run = Path(folder)

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['TrainingConfig', 'epoch_size', 'check_config', 'learning_rate', 'keep_memory', 'normalise', 'predict_logits', 'score',
-           'training_targets', 'read_teacher', 'class_weights', 'mix_faces', 'Trainer', 'update_average',
-           'describe_run', 'save_checkpoint', 'load_checkpoint', 'restore', 'check_device', 'check_faces', 'train',
-           'out_of_patience', 'write_log', 'plot_log']
+           'training_targets', 'read_teacher', 'ask_teachers', 'class_weights', 'mix_faces', 'Trainer',
+           'update_average', 'describe_run', 'save_checkpoint', 'load_checkpoint', 'restore', 'check_device',
+           'check_faces', 'train', 'out_of_patience', 'write_log', 'plot_log']
 
 # %% ../../nbs/22_train.training.ipynb #3244bdd1
 import copy
@@ -19,6 +19,7 @@ import pickle
 import time
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,9 +30,11 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from .. import InputError, writing
+from ..classifier import Classifier, softmax
 from ..emotions import EMOTIONS
 from ..models_dir import checksum
 from .data import NO_CLASS, Augmentation, FaceSet, augment, batches, enlarge, fingerprint, vote_class, vote_distribution
+from .evaluation import predict
 from .network import create_network, save_network, write_whole
 
 if TYPE_CHECKING: from matplotlib.figure import Figure
@@ -168,6 +171,20 @@ def read_teacher(
         return found / found.sum(1, keepdims=True)
     except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error) as e:
         raise InputError(f"{path}: no table of probabilities ({type(e).__name__}); give an npz file with an array 'probabilities' of 7 columns") from e
+
+# %% ../../nbs/22_train.training.ipynb #bc48ccf7
+def ask_teachers(
+    files:Sequence[str|Path], # Models that `fea train` made (`.onnx`), or tables (`.npz`) for `read_teacher`
+    images:np.ndarray, # Training faces, grey, shape (n, 48, 48), uint8
+    progress:bool|None=None, # True shows bars, False none; None: on a terminal or in Jupyter
+)->np.ndarray: # Shape (n, 7), float32; rows sum to 1
+    "Mean probabilities of some teachers for the training images; raises `InputError` or `ModelError`"
+    if not files: raise InputError('no teacher to ask; name models or tables of probabilities')
+    def ask(file:Path)->np.ndarray: return softmax(predict(Classifier(file), images, flip=True, progress=progress))
+    found = [read_teacher(file) if file.suffix == '.npz' else ask(file) for file in map(Path, files)]
+    wrong = [file for file, probabilities in zip(files, found, strict=True) if probabilities.shape != (len(images), len(EMOTIONS))]
+    if wrong: raise InputError(f'{wrong[0]}: its table is not one of these {len(images)} images and seven emotions; make it from the same data set')
+    return np.asarray(np.stack(found).mean(0), np.float32)
 
 # %% ../../nbs/22_train.training.ipynb #d486f636
 def class_weights(
