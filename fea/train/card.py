@@ -173,6 +173,8 @@ def intended_uses()->dict[str, Any]: # JSON-able
 KNOWN_WEIGHTS = { # By SHA-256 of the file
     '346ed5f3b9c20338031f551ba3dfde87dcf7fee87efe209030dc751b8fccc62a':
         'ImageNet-trained MobileNetV2 of Keras Applications (Apache-2.0), renamed for torchvision',
+    'd31b868f4ed478542fc514265a9b22c36452aa53d8f80531faaf3513fc8a45e3': 'the weights of run 1',
+    '10b649d74eb8f1cdcc3d930233a3e87d8b46b77b136889065f23a82adf63887b': 'the mean of the weights of three runs like run 2, which differ only in the seed',
 }
 NAMED_WEIGHTS = {'none': 'random numbers', 'imagenet': "torchvision's MobileNet_V2_Weights.IMAGENET1K_V2 (ImageNet)"}
 

@@ -105,7 +105,7 @@ def quantise(
     with tempfile.TemporaryDirectory() as folder:
         prepared, done = f'{folder}/prepared.onnx', f'{folder}/int8.onnx'
         quant_pre_process(str(source), prepared)
-        quantize_static(prepared, done, CalibrationBatches(images, meta), per_channel=True,
+        quantize_static(prepared, done, CalibrationBatches(images, meta), per_channel=True, reduce_range=True,
                         activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, calibrate_method=CalibrationMethod.MinMax)
         model = onnx.load(done)
     model.producer_name = 'fea'
