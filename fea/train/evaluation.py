@@ -372,7 +372,7 @@ def summary_table(
                 rows.append({'rule': rule, 'leaked': leaked, 'view': view, 'n': m['n'], **figures, 'ece': before['ece'], 'ece_scaled': after['ece'],
                              'nll': before['nll'], 'nll_scaled': after['nll'], 'vote_cross_entropy': m['vote_cross_entropy']})
     table = pd.DataFrame(rows)
-    first = (table[['rule', 'leaked', 'view']] == HEADLINE).all(axis=1)
+    first = (table[['rule', 'leaked', 'view']] == list(HEADLINE)).all(axis=1)
     return pd.concat([table[first], table[~first]], ignore_index=True)
 
 # %% ../../nbs/23_train.evaluation.ipynb #70c054eb
