@@ -176,7 +176,7 @@ def train(
     balance:Annotated[float, typer.Option(help='0 counts every image alike, 1 every class.')]=0., # Rare classes
     mixing:Annotated[float, typer.Option(help='Largest share of another face in an image (mixup), up to 0.5.')]=0., # Mixup
     teacher:Annotated[list[Path]|None, typer.Option(readable=False, help='Model (.onnx) to learn from too; may be repeated.')]=None, # Distillation
-    patience:Annotated[int, typer.Option(min=0, help='Stop after so many epochs without a better one; 0 never.')]=0, # Early stopping
+    patience:Annotated[int, typer.Option(min=0, help='Stop after so many epochs that bring nothing; 0 never.')]=0, # Early stopping
     seed:Annotated[int, typer.Option(help='Of head, order and augmentation.')]=0, # Chance
     device:Annotated[str, typer.Option(help='cpu, cuda or cuda:N.')]='cpu', # Where to compute
 )->None:
@@ -184,7 +184,7 @@ def train(
     with training_extra():
         from fea.train.export import export_run
         from fea.train.layouts import read_faces
-        from fea.train.training import TrainingConfig, ask_teachers, plot_log
+        from fea.train.training import TrainingConfig, ask_teachers, kept_epoch, plot_log
         from fea.train.training import train as run
     config = TrainingConfig(epochs=epochs, input_size=input_size, earlier_sizes=tuple(earlier_size or ()), frozen=frozen, batch_size=batch_size,
                             learning_rate=learning_rate, weight_decay=weight_decay, smoothing=smoothing, balance=balance, mixing=mixing,
@@ -192,10 +192,10 @@ def train(
     faces, valid = (read_faces(data, split, votes) for split in ('train', 'valid'))
     taught = ask_teachers(teacher, faces.images) if teacher else None
     log = run(faces, valid, out, config, None if weights == 'none' else weights, device=device, teacher=taught)
-    best = max(log, key=lambda entry: entry['accuracy_plurality'])
+    kept = kept_epoch(log)
     export_run(out, fea.__version__)
     plot_log(log).savefig(out/'curves.png', dpi=150)
-    typer.echo(f"best of {len(log)} epochs: {best['epoch']}, {best['accuracy_plurality']:.1%} of {len(valid)} validation images (plurality)")
+    typer.echo(f"kept epoch {kept['epoch']} of {len(log)}: {kept['accuracy_plurality']:.1%} of {len(valid)} validation images (plurality)")
     typer.echo(f"model: {out / 'model.onnx'} (use it with fea analyze --model), log: {out / 'log.jsonl'}, curves: {out / 'curves.png'}")
 
 # %% ../nbs/42_cli.ipynb #e8268962

@@ -49,6 +49,7 @@ from fea.train.card_page import (
 )
 from .groups import SMALL_GROUP
 from .network import create_network, write_whole
+from .training import kept_epoch
 
 # %% ../../nbs/28_train.card.ipynb #7d03f58b
 FILES = { # What a model folder may hold, and under which licence
@@ -203,9 +204,8 @@ def stage_details(
     "One run: where it started, what was set, how long it took"
     config, log = stage['config'], stage['log']
     settings = {key: value for key, value in config.items() if key not in ('data', 'weights', 'teacher', 'augmentation')}
-    best = max(log, key=lambda entry: entry['accuracy_plurality'])
     return {'start': initial_weights(config.get('weights')), 'data': config.get('data'), 'teacher': config.get('teacher'), 'settings': settings,
-            'augmentation': config.get('augmentation', {}), 'epochs_run': len(log), 'best_epoch': best['epoch'],
+            'augmentation': config.get('augmentation', {}), 'epochs_run': len(log), 'kept_epoch': kept_epoch(log)['epoch'],
             'hours': sum(entry['seconds'] for entry in log) / 3600}
 
 # %% ../../nbs/28_train.card.ipynb #4bc10921

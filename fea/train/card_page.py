@@ -165,7 +165,7 @@ RULES_TEXT = {
 }
 SPLITS = {'valid': "FERPlus' validation split (PublicTest of FER2013)"}
 SELECTION = { # What a split was used for, beside the figures
-    'valid': 'Epoch and settings were chosen on this very split, which flatters the figures a little. '
+    'valid': 'Settings, and in the earlier runs the epoch, were chosen on this very split, which flatters the figures a little. '
              'The official test split (PrivateTest) was used for nothing.',
 }
 
@@ -194,7 +194,7 @@ SOURCES = (
 # %% ../../nbs/27_train.card_page.ipynb #49db3ab8
 OBJECTIVE = """
 Least cross-entropy to the distribution of the raters' votes over the seven labels (single votes dropped), with AdamW, a learning rate that rises and then
-falls along a cosine, and an average of the weights over the steps; the epoch with the best validation accuracy (plurality) was kept.
+falls along a cosine, and an average of the weights over the steps.
 """
 
 # %% ../../nbs/27_train.card_page.ipynb #0b8780f0
@@ -300,9 +300,9 @@ def run_text(
 )->str: # A sentence or more
     "One run in words"
     data = stage['data'] if isinstance(stage['data'], dict) else {}
-    images = f"; {data['train']:,} training images, {data['valid']:,} to choose the epoch (SHA-256 of both {data['sha256']})" if data else ''
+    images = f"; {data['train']:,} training images, {data['valid']:,} validation images (SHA-256 of both {data['sha256']})" if data else ''
     taught = f"; taught also by other networks' probabilities for the same images (SHA-256 {stage['teacher']})" if stage['teacher'] else ''
-    return (f"**Run {number}.** Initial weights: {safe(stage['start'])}{images}{taught}; epoch {stage['best_epoch']} of {stage['epochs_run']} kept; "
+    return (f"**Run {number}.** Initial weights: {safe(stage['start'])}{images}{taught}; epoch {stage['kept_epoch']} of {stage['epochs_run']} kept; "
             f"{stage['hours']:.1f} h.")
 
 # %% ../../nbs/27_train.card_page.ipynb #35211edd

@@ -34,7 +34,7 @@ from ..models_dir import checksum
 from .data import NO_CLASS, FaceSet, vote_class
 from .evaluation import fit_temperature
 from .network import load_network, save_network, write_whole
-from .training import TrainingConfig, predict_logits, score
+from .training import TrainingConfig, kept_epoch, predict_logits, score
 
 # %% ../../nbs/24_train.export.ipynb #b392623e
 def model_metadata(
@@ -160,20 +160,19 @@ def read_run(
         origin = {key: settings.pop(key) for key in ('data', 'weights', 'teacher')}
         values:dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in settings.items() if key != 'augmentation'}
         log = [json.loads(line) for line in (Path(folder)/'log.jsonl').read_text().splitlines()]
-        best = max(log, key=lambda entry: entry['accuracy_plurality'])
-        return TrainingConfig(**values), origin | best | {'settings': settings}
+        return TrainingConfig(**values), origin | kept_epoch(log) | {'settings': settings}
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as e:
         raise InputError(f"{folder}: no finished training run ({type(e).__name__}: {e}); run fea train with --out {folder}") from e
 
 # %% ../../nbs/24_train.export.ipynb #34a5f7a0
 def export_run(
-    folder:str|Path, # Of a run: `config.json`, `log.jsonl`, `best.safetensors`
+    folder:str|Path, # Of a run: `config.json`, `log.jsonl`, `kept.safetensors`
     version:str, # Of the model
 )->Path: # The ONNX file
-    "Write the best epoch of a run as safetensors and ONNX, with origin and figures in the metadata; raises `FeaError`"
+    "Write the kept epoch of a run as safetensors and ONNX, with origin and figures in the metadata; raises `FeaError`"
     folder = Path(folder)
     config, training = read_run(folder)
-    network = load_network(folder/'best.safetensors')
+    network = load_network(folder/'kept.safetensors')
     save_network(network, folder/'model.safetensors')
     export_onnx(network, folder/'model.onnx', model_metadata(config, version, training=training))
     return folder/'model.onnx'
@@ -225,7 +224,7 @@ def merge_runs(
     for folder, (other, _), origin in zip(folders, runs, origins, strict=True):
         if replace(other, seed=config.seed) != config or origin != origins[0]:
             raise InputError(f"{folder}: made with other settings, data or weights than {folders[0]}; average runs that differ only in the seed")
-    network, temperature = calibrate_network(average_networks([load_network(Path(folder)/'best.safetensors') for folder in folders]), valid, config)
+    network, temperature = calibrate_network(average_networks([load_network(Path(folder)/'kept.safetensors') for folder in folders]), valid, config)
     shared = {key: training[key] for key in ('data', 'weights', 'teacher', 'settings')}
     seeds = [{'seed': c.seed, 'epoch': t['epoch'], 'accuracy_plurality': t['accuracy_plurality']} for c, t in runs]
     figures = score(predict_logits(network, valid.images, config), valid)

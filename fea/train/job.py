@@ -182,15 +182,15 @@ def write_results(
     run:Path, # Folder that `train` worked in
     places:Places, # Where the results go
 )->None:
-    "Export the best epoch of a run into the model folder, and draw the curves; raises `FeaError`"
+    "Export the kept epoch of a run into the model folder, and draw the curves; raises `FeaError`"
     from fea.train.export import export_run
     from fea.train.network import write_whole
     from fea.train.training import plot_log
     for folder in (places.model, places.output):
         with writing(folder): folder.mkdir(parents=True, exist_ok=True)
-    for name in ('config.json', 'log.jsonl', 'best.safetensors'): write_whole(places.model/name, (run/name).read_bytes())
+    for name in ('config.json', 'log.jsonl', 'kept.safetensors'): write_whole(places.model/name, (run/name).read_bytes())
     export_run(places.model, fea.__version__)
-    (places.model/'best.safetensors').unlink() # the same as model.safetensors
+    (places.model/'kept.safetensors').unlink() # the same as model.safetensors
     log = [json.loads(line) for line in (run/'log.jsonl').read_text().splitlines()]
     with writing(places.output): plot_log(log).savefig(places.output/'curves.png', dpi=150)
 

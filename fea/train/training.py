@@ -6,7 +6,7 @@
 __all__ = ['TrainingConfig', 'epoch_size', 'check_config', 'learning_rate', 'keep_memory', 'normalise', 'predict_logits', 'score',
            'training_targets', 'read_teacher', 'ask_teachers', 'class_weights', 'mix_faces', 'Trainer',
            'update_average', 'describe_run', 'save_checkpoint', 'load_checkpoint', 'restore', 'check_device',
-           'check_faces', 'train', 'out_of_patience', 'write_log', 'plot_log']
+           'check_faces', 'train', 'kept_epoch', 'out_of_patience', 'write_log', 'plot_log']
 
 # %% ../../nbs/22_train.training.ipynb #3244bdd1
 import copy
@@ -56,7 +56,7 @@ class TrainingConfig:
     balance:float=0. # Exponent of the class weights: 0 counts every image alike, 1 every class
     mixing:float=0. # Largest share of another face in a training image (mixup); 0 to .5
     teacher_share:float=.5 # Weight of a teacher's probabilities in the labels, where there is one; the votes keep the rest
-    patience:int=0 # Stop after so many epochs without a better validation accuracy; 0: never
+    patience:int=0 # Stop after so many epochs without a lower cross-entropy of the validation images; 0: never, and the last epoch is kept
     precision:str='auto' # 'float32', 'bfloat16' (autocast), or 'auto': bfloat16 on a GPU, where it is faster
     clip:float=2. # Largest norm of the gradient
     seed:int=0 # Of initial head, order and augmentation
@@ -366,8 +366,8 @@ def check_faces(
 # %% ../../nbs/22_train.training.ipynb #838e5997
 def train(
     train_faces:FaceSet, # Training split
-    valid_faces:FaceSet, # Validation split; chooses the epoch
-    out:str|Path, # Folder for `log.jsonl`, `config.json`, `checkpoint.pt` and `best.safetensors`
+    valid_faces:FaceSet, # Validation split; with patience it chooses the epoch
+    out:str|Path, # Folder for `log.jsonl`, `config.json`, `checkpoint.pt` and `kept.safetensors`
     config:TrainingConfig=TrainingConfig(), # What is decided
     weights:str|Path|None=None, # As in `create_network`
     augmentation:Augmentation=Augmentation(), # Limits
@@ -375,7 +375,7 @@ def train(
     progress:bool|None=None, # True shows a bar, False none; None: on a terminal or in Jupyter
     teacher:np.ndarray|None=None, # Probabilities of other networks for the training images, shape (n, 7)
 )->list[dict]: # The log, one entry per epoch
-    "Train, or go on training, and keep the epoch that is best on validation; raises `InputError`, `ModelError` or `OutputError`"
+    "Train, or go on training, and keep the last epoch, or with patience the best; raises `InputError`, `ModelError` or `OutputError`"
     check_config(config)
     check_faces(train_faces, valid_faces, config)
     trainer, out = Trainer(config, weights, check_device(device)), Path(out)
@@ -383,7 +383,7 @@ def train(
     keep_memory()
     with writing(out): out.mkdir(parents=True, exist_ok=True)
     log = load_checkpoint(trainer, out/'checkpoint.pt', run) if (out/'checkpoint.pt').exists() else []
-    if log and not (out/'best.safetensors').is_file(): raise InputError(f"{out}: best.safetensors is missing; delete checkpoint.pt to start anew")
+    if log and not (out/'kept.safetensors').is_file(): raise InputError(f"{out}: kept.safetensors is missing; delete checkpoint.pt to start anew")
     write_whole(out/'config.json', json.dumps(run, indent=1).encode())
     write_log(out, log)
     while trainer.epoch < config.epochs and not out_of_patience(log, config.patience):
@@ -391,21 +391,27 @@ def train(
         loss = trainer.train_epoch(train_faces, augmentation, progress, teacher)
         entry = {'epoch': trainer.epoch, 'size': size, 'loss': loss, **score(predict_logits(trainer.average, valid_faces.images, config), valid_faces)}
         entry['seconds'] = round(time.perf_counter() - started, 1)
-        best = max([e['accuracy_plurality'] for e in log], default=-1)
-        if entry['accuracy_plurality'] > best: save_network(trainer.average, out/'best.safetensors')
+        entry['kept'] = not config.patience or entry['cross_entropy'] < min([e['cross_entropy'] for e in log], default=np.inf)
+        if entry['kept']: save_network(trainer.average, out/'kept.safetensors')
         log.append(entry)
         write_log(out, log)
         save_checkpoint(trainer, out/'checkpoint.pt', run, log)
     return log
 
 # %% ../../nbs/22_train.training.ipynb #861ca15b
+def kept_epoch(
+    log:list[dict], # One entry per epoch
+)->dict: # Its entry
+    "The epoch whose weights stand in `kept.safetensors`; raises `IndexError` when there is none"
+    return [entry for entry in log if entry['kept']][-1]
+
+# %% ../../nbs/22_train.training.ipynb #3e8da4d4
 def out_of_patience(
     log:list[dict], # One entry per epoch
-    patience:int, # Epochs without a better accuracy; 0: any number
+    patience:int, # Epochs without a lower cross-entropy; 0: any number
 )->bool: # Whether to stop
-    "Early stopping on validation accuracy (plurality)"
-    accuracies = [entry['accuracy_plurality'] for entry in log]
-    return bool(patience and accuracies) and len(accuracies) - 1 - int(np.argmax(accuracies)) >= patience
+    "Early stopping"
+    return bool(patience and log) and log[-1]['epoch'] - kept_epoch(log)['epoch'] >= patience
 
 # %% ../../nbs/22_train.training.ipynb #fd3ad57a
 def write_log(
