@@ -33,6 +33,6 @@ setup(
     long_description=(ROOT/'README.md').read_text(encoding='utf-8'), long_description_content_type='text/markdown',
     packages=find_packages(include=['fea', 'fea.*']), python_requires='>=' + cfg['min_python'], zip_safe=False,
     install_requires=cfg['requirements'].split(),
-    extras_require={extra: cfg[f'{extra}_requirements'].split() for extra in ('train', 'aws', 'app', 'parquet', 'dev')},
+    extras_require={extra: cfg[f'{extra}_requirements'].split() for extra in ('train', 'aws', 'serve', 'local', 'app', 'parquet', 'dev')},
     entry_points={'console_scripts': ['fea = fea.cli:main']}, cmdclass={'build_py': BuildWithModels},
 )

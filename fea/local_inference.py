@@ -71,17 +71,17 @@ def describe_run(
     settings:Settings, # Of the run
     classifier:Classifier, # The open model
     consent:str|None, # What the recorded people were told and agreed to
+    detector:Path, # The detector's model file
 )->dict[str, Any]: # JSON-able
     "Where the numbers of a timeline come from"
     path = Path(info.path)
-    detector = model_path(DETECTOR_MODEL)
     return {'fea': fea.__version__, 'complete': False, 'reason': 'still running',
             'source': {'name': path.name, 'sha256': file_checksum(path), 'kind': info.kind, 'width': info.width, 'height': info.height,
                        'rotation': info.rotation, 'fps': info.fps},
             'settings': asdict(settings) | {'fps': settings.fps or 'all', 'min_face': MIN_FACE, 'crop_scale': CROP_SCALE},
             'model': {'version': classifier.meta.version, 'sha256': classifier.meta.sha256},
             'detector': {'name': detector.name, 'sha256': checksum(detector)},
-            'libraries': {name: version(name) for name in ('av', 'numpy', 'onnxruntime', 'opencv-python')},
+            'libraries': {name: version(name) for name in ('av', 'numpy', 'onnxruntime')} | {'opencv-python': cv2.__version__},
             'consent': consent, 'meaning': MEANING}
 
 # %% ../nbs/03_local_inference.ipynb #a73a8ac6
@@ -177,11 +177,12 @@ class Finding:
 def face_finder(
     settings:Settings, # Size and threshold of detection
     crop_size:int, # Side of the crops, px
+    model:str|Path|None=None, # A YuNet file; None: the one that travels with fea
 )->Callable[[Frame], Finding]: # May be called from several threads
     "A function that detects and crops, with one detector per thread"
     own = threading.local()
     def find(frame:Frame)->Finding:
-        if not hasattr(own, 'detector'): own.detector = FaceDetector(score_threshold=settings.score_threshold, long_side=settings.long_side)
+        if not hasattr(own, 'detector'): own.detector = FaceDetector(model, settings.score_threshold, settings.long_side)
         faces = own.detector.detect(frame.image)
         return Finding(frame, faces, [crop_face(frame.image, f, crop_size) if is_classifiable(f) else None for f in faces])
     return find
@@ -406,11 +407,12 @@ def analysed(
     tracker:FaceTracker, # Knows who is who
     done:pd.DataFrame, # What an earlier run analysed; may be empty
     times:StageTimes, # Where the seconds are counted
+    detector:Path|None=None, # The detector's model file
     workers:int=2, # Threads that look for faces
 )->Iterator[list[dict[str, Any]]]: # Rows, batch by batch
     "The whole way of the stills, side by side"
     milliseconds = settings.fps is None or settings.fps > 1
-    find = times.measured('detect', face_finder(settings, classifier.meta.crop_size))
+    find = times.measured('detect', face_finder(settings, classifier.meta.crop_size, detector))
     decide = times.measured('classify', judge)
     with single_threaded_opencv(), ThreadPoolExecutor(workers) as pool:
         findings = (finding for _, finding in ordered_map(pool, find, prefetch(stills)))
@@ -482,20 +484,22 @@ def analyze(
     score_threshold:float=SCORE_THRESHOLD, # Faces that the detector is less sure of are not faces
     consent:str|None=None, # Note for the metadata: what the recorded people were told and agreed to
     classifier:Classifier|None=None, # An open model, to use it for many videos; None: the one that ships with fea
+    detector:str|Path|None=None, # A YuNet file to find faces with; None: the one that ships with fea
     progress:bool|None=None, # True shows a bar, False none; None: on a terminal or in Jupyter
 )->pd.DataFrame: # The timeline; how it was made is in `.attrs['fea']`
     "Timeline of a video; raises `InputError` or `OutputError`, warns when the video breaks off and keeps what could be read"
     settings = Settings(fps, long_side, score_threshold)
     check_request(video, fps, out, settings)
     info, classifier = probe_source(video), classifier or Classifier()
-    metadata = describe_run(info, settings, classifier, consent)
+    finder = Path(detector) if detector is not None else model_path(DETECTOR_MODEL)
+    metadata = describe_run(info, settings, classifier, consent, finder)
     if out is not None and resume and (Path(out)/f'{RESULT}.{kind}').exists(): return read_finished(Path(out)/f'{RESULT}.{kind}', metadata)
     writer = None if out is None else TimelineWriter(out, kind, metadata, overwrite, resume)
     done = writer.done if writer else make_timeline([])
     tracker, times, started = FaceTracker(), StageTimes(), (time.perf_counter(), time.process_time())
     stills = Stills(video, fps, max(0., float(done.time.max()) - tracker.memory) if len(done) else 0.)
     try:
-        new = collect(analysed(stills, settings, classifier, tracker, done, times), writer, progress_bar(info, progress))
+        new = collect(analysed(stills, settings, classifier, tracker, done, times, finder), writer, progress_bar(info, progress))
         timeline = pd.concat([done, new], ignore_index=True)
         wall, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
         metadata |= run_summary(timeline, stills.error) | {'seconds': {k: round(v, 2) for k, v in {'wall': wall, 'cpu': cpu, **times}.items()}}
