@@ -1,7 +1,7 @@
-"Builds `fea` from settings.ini; the shipped files of models/ travel in the wheel as fea/models/"
+"Builds `fea` from settings.ini; the shipped files of models/ travel in the wheel as fea/models/, those of aws/ as fea/aws/files/"
 from configparser import ConfigParser
 from pathlib import Path
-from shutil import copy2, rmtree
+from shutil import copy2, copytree, rmtree
 
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
@@ -24,6 +24,7 @@ class BuildWithModels(build_py):
         (package/'models').mkdir(parents=True)
         licences = [path.name for path in (ROOT/'models').glob('*LICENSE*')]
         for name in SHIPPED + licences: copy2(ROOT/'models'/name, package/'models'/name)
+        copytree(ROOT/'aws', package/'aws'/'files')
         (package/'py.typed').touch()
 
 

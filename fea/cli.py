@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['app', 'Data', 'Votes', 'ADVICE', 'parse_fps', 'Format', 'show_version', 'main_options', 'analyze', 'summarise',
-           'report_outcome', 'draw', 'extract', 'training_extra', 'train', 'average', 'evaluate', 'main']
+           'report_outcome', 'finish', 'draw', 'extract', 'training_extra', 'train', 'average', 'evaluate', 'main']
 
 # %% ../nbs/42_cli.ipynb #307b6dd8
 import signal
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 from io import TextIOWrapper
@@ -21,6 +21,7 @@ import typer
 
 import fea
 from . import FeaError, InputError
+from .aws.cli import commands
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,13 +83,7 @@ def analyze(
     from fea.classifier import Classifier
     from fea.local_inference import analyze_each
     options = {'kind': format.value, 'overwrite': overwrite, 'resume': resume, 'consent': consent or None, 'long_side': long_side}
-    count, failed = 0, list[tuple[Path, FeaError]]()
-    for outcome in analyze_each(videos, out, fps=parse_fps(fps), classifier=Classifier(model), **options):
-        error = report_outcome(outcome, plot)
-        count += 1
-        if error: failed.append((outcome.video, error))
-    if count > 1: typer.echo(f'{count - len(failed)} of {count} videos analysed' + ''.join(f'\n  failed: {video}' for video, _ in failed))
-    if failed: raise typer.Exit(failed[0][1].exit_code if count == 1 else 1)
+    finish(analyze_each(videos, out, fps=parse_fps(fps), classifier=Classifier(model), **options), plot)
 
 # %% ../nbs/42_cli.ipynb #f190efb3
 def summarise(
@@ -124,6 +119,20 @@ def report_outcome(
         except FeaError as e: error = error or e
     if error: typer.echo(f'error: {error}', err=True)
     return error
+
+# %% ../nbs/42_cli.ipynb #a7215acc
+def finish(
+    outcomes:Iterable['Outcome'], # One for each video
+    plot:bool, # Whether to draw
+)->None:
+    "Report each video, then all of them; raises `typer.Exit` when one failed"
+    count, failed = 0, list[tuple[Path, FeaError]]()
+    for outcome in outcomes:
+        error = report_outcome(outcome, plot)
+        count += 1
+        if error: failed.append((outcome.video, error))
+    if count > 1: typer.echo(f'{count - len(failed)} of {count} videos analysed' + ''.join(f'\n  failed: {video}' for video, _ in failed))
+    if failed: raise typer.Exit(failed[0][1].exit_code if count == 1 else 1)
 
 # %% ../nbs/42_cli.ipynb #96e1767d
 def draw(
@@ -245,11 +254,15 @@ def evaluate(
     if 'end_to_end' in found: typer.echo('from picture to label: {value:.1%} ({low:.1%} to {high:.1%})'.format(**found['end_to_end']['majority']['accuracy']))
     typer.echo(f'all figures: {file}')
 
+# %% ../nbs/42_cli.ipynb #859b8161
+app.add_typer(commands)
+
 # %% ../nbs/42_cli.ipynb #ab0228f4
 ADVICE = { # after Ctrl-C, by command
     'analyze': ' and marked partial, go on with --resume',
     'extract': ' and marked partial',
     'train': ' up to the last whole epoch; the same command goes on from there',
+    'transform': '; a job that was started goes on, and --resume takes its answers up',
 }
 
 def main()->None:
