@@ -60,7 +60,7 @@ def cores(
     "Cores of an instance, by the name of its size"
     return CORES.get(instance_type.rpartition('.')[2], 1)
 
-# %% ../../nbs/51_aws.cost.ipynb #390caa38
+# %% ../../nbs/51_aws.cost.ipynb #2c289ca2
 @dataclass(frozen=True)
 class Estimate:
     "What a transform will probably take"
@@ -70,7 +70,7 @@ class Estimate:
     stills:int # In them
     seconds:float # Billed seconds of all instances
     instances:float # USD
-    storage:float # USD: requests to S3, and one month of its storage
+    storage:float # USD: requests to S3, and its storage for the days in the table
 
     @property
     def cost(self)->float: # USD
@@ -89,7 +89,7 @@ def container_seconds(
     decoding = duration * price_of(prices, 'clips second') if form == 'clips' else 0.
     return requests * price_of(prices, 'request') + stills * price_of(prices, f"{'frames' if form == 'images' else form} still") + decoding
 
-# %% ../../nbs/51_aws.cost.ipynb #9bff72ae
+# %% ../../nbs/51_aws.cost.ipynb #9df51372
 def estimate(
     form:str, # As in `Estimate`
     requests:int, # Objects that are sent
@@ -106,7 +106,7 @@ def estimate(
     work = container_seconds(form, requests, stills, duration, prices) / min(at_a_time * instance_count, max(requests, 1))
     seconds = instance_count * (price_of(prices, 'job start') + work)
     traffic = requests * (2 * price_of(prices, 's3 put') + 2 * price_of(prices, 's3 get'))
-    storage = traffic + size / 1e9 * price_of(prices, 's3 storage')
+    storage = traffic + size / 1e9 * price_of(prices, 's3 storage') * price_of(prices, 'storage days') / 30
     return Estimate(form, requests, size, stills, seconds, seconds / 3600 * price_of(prices, instance_type), storage)
 
 # %% ../../nbs/51_aws.cost.ipynb #23ed91c2

@@ -297,7 +297,7 @@ def answer_video(
     notes = timeline.attrs['fea']
     return Answer(wish, timeline, notes | {'reason': notes['reason'] and notes['reason'].replace(str(path), 'the video')})
 
-# %% ../../nbs/30_aws.serving.ipynb #051a8e47
+# %% ../../nbs/30_aws.serving.ipynb #f309fedb
 def predict_fn(
     request:Request, # From `input_fn`
     model:ServedModel, # From `model_fn`
@@ -312,7 +312,7 @@ def predict_fn(
         return Answer(wish, lines)
     try: member = Member('image', decode_picture(body.read_bytes() if isinstance(body, Path) else body))
     except ValueError as e: raise RequestError(400, f'the body is {e}') from e
-    line = next(iter(answer_members([member], model, wish.view)))
+    with single_threaded_opencv(): line = next(judge_looks([look(model, wish.view, member)], model, wish.view))
     if 'error' in line: raise RequestError(400, f"the body is {line['error']}")
     return Answer(wish, line['probabilities'] if wish.view == 'crop' else {k: v for k, v in line.items() if k != 'name'})
 

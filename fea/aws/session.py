@@ -4,16 +4,17 @@
 
 # %% auto #0
 __all__ = ['ATTEMPTS', 'ADVICE', 'DENIED', 'CREDENTIALS', 'REGION', 'ROLE', 'STUDIO', 'Cloud', 'explain', 'asking', 'client',
-           'import_boto3', 'find_role', 'check_bucket', 'region_of', 'connect', 'put_object', 'list_objects',
-           'get_object', 'download_object']
+           'open_client', 'import_boto3', 'find_role', 'check_bucket', 'region_of', 'connect', 'put_object',
+           'list_objects', 'get_object', 'download_object']
 
-# %% ../../nbs/36_aws.session.ipynb #712db29a
+# %% ../../nbs/36_aws.session.ipynb #c0a4dc95
 import json
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -95,18 +96,29 @@ REGION = 'there is no AWS region; set AWS_DEFAULT_REGION or give --region, for e
 ROLE = ('there is no role for SageMaker; give --role with the ARN of one (arn:aws:iam::123456789012:role/name) or set SAGEMAKER_ROLE; '
         'in Studio the role of the notebook is taken')
 
-# %% ../../nbs/36_aws.session.ipynb #9ca7f0f2
+# %% ../../nbs/36_aws.session.ipynb #edb9c406
 def client(
     cloud:Cloud, # Region and server
     service:str, # For example 'sagemaker'
     timeout:float=60., # Longest wait for an answer, s
 )->Any: # A boto3 client
     "Connect to a service; raises `InputError` if boto3 is not installed"
-    boto3 = import_boto3()
+    import_boto3()
+    who = tuple(os.environ.get(name) for name in ('AWS_PROFILE', 'AWS_ACCESS_KEY_ID', 'AWS_SESSION_TOKEN'))
+    with asking(f'connecting to {service}'): return open_client(service, cloud.region, cloud.endpoint_url, timeout, who)
+
+@lru_cache(maxsize=32)
+def open_client(
+    service:str, # Name
+    region:str, # Name
+    endpoint_url:str|None, # Another server than Amazon's
+    timeout:float, # s
+    who:tuple[str|None, ...], # What the environment says of the user, so that another one gets another client
+)->Any: # A boto3 client; may be used by several threads
+    "Make a client once, since that takes a tenth of a second or more"
     from botocore.config import Config
-    config = Config(retries={'total_max_attempts': 2 if cloud.endpoint_url else ATTEMPTS, 'mode': 'standard'}, connect_timeout=10, read_timeout=timeout)
-    with asking(f'connecting to {service}'):
-        return boto3.client(service, region_name=cloud.region, endpoint_url=cloud.endpoint_url, config=config)
+    config = Config(retries={'total_max_attempts': 2 if endpoint_url else ATTEMPTS, 'mode': 'standard'}, connect_timeout=10, read_timeout=timeout)
+    return import_boto3().client(service, region_name=region, endpoint_url=endpoint_url, config=config)
 
 def import_boto3()->Any: # The module
     "boto3, or an `InputError` that says how to get it"
