@@ -1,4 +1,4 @@
-"""The workflow is valid and asks for no more than it needs, checked without a network"""
+"""The workflows are valid and ask for no more than they need, checked without a network"""
 import os
 import re
 import subprocess
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import ROOT
 
 WORKFLOWS = sorted((ROOT/'.github'/'workflows').glob('*.yml'))
@@ -36,21 +37,44 @@ def test_workflows_are_safe()->None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize('path', WORKFLOWS, ids=lambda path: path.name)
 @pytest.mark.parametrize(('old', 'new', 'check'), [
     ('runs-on:', 'runs-at:', check_schema), ('persist-credentials: false', 'fetch-depth: 1', check_security)])
-def test_these_checks_can_fail(tmp_path:Path, old:str, new:str, check:Callable[..., subprocess.CompletedProcess[str]])->None:
+def test_these_checks_can_fail(tmp_path:Path, path:Path, old:str, new:str, check:Callable[..., subprocess.CompletedProcess[str]])->None:
     folder = tmp_path/'.github'/'workflows'
     folder.mkdir(parents=True)
-    (folder/'test.yml').write_text(WORKFLOWS[0].read_text().replace(old, new))
-    assert check(folder/'test.yml').returncode != 0
+    (folder/path.name).write_text(path.read_text().replace(old, new))
+    assert check(folder/path.name).returncode != 0
+
+
+def test_actions_are_pinned()->None:
+    "A tag can be moved, a commit cannot"
+    actions = [line for path in WORKFLOWS for line in re.findall(r'uses: (.*)', path.read_text())]
+    assert actions and all(re.fullmatch(r'[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+', action) for action in actions), actions
 
 
 def test_ci_and_workflows_call_make()->None:
     "One way to run the tests, on a desk and elsewhere"
     steps = [line for path in WORKFLOWS for line in re.findall(r'run: (.*)', path.read_text())]
     assert steps and all(step.startswith('make ') for step in steps)
+    targets = set(re.findall(r'^([a-z]+):', (ROOT/'Makefile').read_text(), re.M))
+    assert {step.split()[1] for step in steps} <= targets
     assert os.access(ROOT/'.ci'/'run', os.X_OK)
     assert (ROOT/'.ci'/'run').read_text().rstrip().endswith('make test')
+
+
+def test_models_are_registered_without_stored_keys()->None:
+    "From a tag alone, with a token of this run, and nothing of others is installed while there are rights"
+    workflow = yaml.load((ROOT/'.github'/'workflows'/'register.yml').read_text(), yaml.BaseLoader) # else `on` would be a truth
+    assert workflow['on'] == {'push': {'tags': ['model-v*']}} and workflow['permissions'] == {}
+    job, = workflow['jobs'].values()
+    assert job['permissions'] == {'contents': 'read', 'id-token': 'write'}
+    sign_in, = (step for step in job['steps'] if step.get('uses', '').startswith('aws-actions/configure-aws-credentials@'))
+    assert sign_in['with'].keys() == {'role-to-assume', 'role-session-name', 'aws-region'}
+    assert sign_in['with']['role-to-assume'] == '${{ vars.FEA_REGISTER_ROLE }}'
+    assert 'secrets.' not in (ROOT/'.github'/'workflows'/'register.yml').read_text()
+    order = [step.get('run', step.get('uses', '').partition('@')[0]) for step in job['steps']]
+    assert order[2:] == ['make cloud', 'aws-actions/configure-aws-credentials', 'make register']
 
 
 def test_pre_commit_hooks_are_local()->None:

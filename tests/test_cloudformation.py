@@ -1,0 +1,130 @@
+"""The CloudFormation file is valid, grants little, and carries the definition that `fea` makes; all without an account"""
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cfnlint.decode import decode
+from conftest import ROOT
+
+from fea import InputError
+from fea.aws.pipeline import batch_pipeline_definition, check_definition, render_template
+
+TEMPLATE = ROOT/'aws'/'automatic_batch.yaml'
+
+
+def lint(path:Path)->subprocess.CompletedProcess[str]:
+    env = os.environ | {'AWS_DEFAULT_REGION': 'eu-central-1'}
+    command = [str(Path(sys.executable).parent/'cfn-lint'), '--non-zero-exit-code', 'informational', str(path)]
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope='module')
+def template()->dict[str, Any]:
+    found, problems = decode(str(TEMPLATE))
+    assert found and not problems
+    return json.loads(json.dumps(found))
+
+
+@pytest.fixture(scope='module')
+def definition()->dict[str, Any]:
+    return batch_pipeline_definition()
+
+
+def statements(template:dict[str, Any])->list[dict[str, Any]]:
+    "Every statement that allows something"
+    found: list[dict[str, Any]] = []
+    for resource in template['Resources'].values():
+        properties = resource['Properties']
+        documents = [policy['PolicyDocument'] for policy in properties.get('Policies', [])]
+        if 'PolicyDocument' in properties: documents.append(properties['PolicyDocument'])
+        found += [statement for document in documents for statement in document['Statement'] if statement['Effect'] == 'Allow']
+    return found
+
+
+def as_list(value:Any)->list[Any]: return value if isinstance(value, list) else [value]
+
+
+def test_template_is_valid()->None:
+    done = lint(TEMPLATE)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(('old', 'new', 'code'), [
+    ('SageMakerPipelineParameters:', 'SagemakerPipelineParameters:', 'E3002'), ('!GetAtt Undelivered.Arn', '!GetAtt Undeliverable.Arn', 'E1010'),
+    ('EventBridgeEnabled: true', 'EventBridgeEnabled: perhaps', 'E3012')])
+def test_this_check_can_fail(tmp_path:Path, old:str, new:str, code:str)->None:
+    text = TEMPLATE.read_text()
+    assert old in text
+    (tmp_path/'changed.yaml').write_text(text.replace(old, new, 1))
+    done = lint(tmp_path/'changed.yaml')
+    assert done.returncode != 0 and code in done.stdout, done.stdout + done.stderr
+
+
+def test_definition_is_the_generated_one(template:dict[str, Any], definition:dict[str, Any])->None:
+    "cfn-lint does not look into this text"
+    assert json.loads(template['Resources']['Pipeline']['Properties']['PipelineDefinition']['PipelineDefinitionBody']) == definition
+    assert render_template(TEMPLATE.read_text(), definition) == TEMPLATE.read_text()
+    changed = TEMPLATE.read_text().replace('"MaxPayloadInMB": 50', '"MaxPayloadInMB": 5')
+    assert render_template(changed, definition) == TEMPLATE.read_text() != changed
+
+
+def test_definition_has_the_right_types(definition:dict[str, Any])->None:
+    check_definition(definition)
+    arguments = definition['Steps'][0]['Arguments']
+    assert (arguments['MaxPayloadInMB'], arguments['MaxConcurrentTransforms'], arguments['BatchStrategy']) == (50, 2, 'SingleRecord')
+    assert arguments['TransformInput']['DataSource']['S3DataSource']['S3DataType'] == 'ManifestFile'
+    wrong = json.loads(json.dumps(definition).replace('"MaxPayloadInMB": 50', '"MaxPayloadInMB": "50"'))
+    with pytest.raises(InputError, match='MaxPayloadInMB'): check_definition(wrong)
+
+
+def test_rule_gives_every_parameter_of_the_pipeline(template:dict[str, Any], definition:dict[str, Any])->None:
+    target, = template['Resources']['ManifestRule']['Properties']['Targets']
+    given = {parameter['Name']: parameter['Value'] for parameter in target['SageMakerPipelineParameters']['PipelineParameterList']}
+    assert given.keys() == {parameter['Name'] for parameter in definition['Parameters']}
+    assert given['ManifestBucket'] == '$.detail.bucket.name' and given['ManifestKey'] == '$.detail.object.key'
+    assert {name for name, value in given.items() if value == {'Ref': name}} == {'ModelName', 'ContentType', 'InstanceType'}
+    defaults = {p['Name']: p['DefaultValue'] for p in definition['Parameters'] if 'DefaultValue' in p}
+    assert defaults == {name: template['Parameters'][name]['Default'] for name in defaults}
+
+
+def test_results_do_not_start_another_job(template:dict[str, Any])->None:
+    key, = template['Resources']['ManifestRule']['Properties']['EventPattern']['detail']['object']['key']
+    assert key == {'wildcard': 'in/*.manifest'} # the answers end with .out
+
+
+def test_rights_are_few(template:dict[str, Any])->None:
+    allowed = statements(template)
+    assert len(allowed) == 8
+    for statement in allowed:
+        assert '*' not in ''.join(as_list(statement['Action'])), statement
+        assert '*' not in as_list(statement['Resource']) and statement.get('Principal') != '*', statement
+    for name in ('PipelineRole', 'StartRole'):
+        trust, = template['Resources'][name]['Properties']['AssumeRolePolicyDocument']['Statement']
+        assert trust['Condition'] == {'StringEquals': {'aws:SourceAccount': {'Ref': 'AWS::AccountId'}}}
+
+
+def test_bucket_is_closed(template:dict[str, Any])->None:
+    assert template['Resources']['Bucket']['DeletionPolicy'] == 'Retain'
+    bucket = template['Resources']['Bucket']['Properties']
+    assert set(bucket['PublicAccessBlockConfiguration'].values()) == {True} and bucket['BucketEncryption']
+    assert bucket['NotificationConfiguration'] == {'EventBridgeConfiguration': {'EventBridgeEnabled': True}}
+    assert any('AbortIncompleteMultipartUpload' in rule for rule in bucket['LifecycleConfiguration']['Rules'])
+    denied = [s for s in template['Resources']['BucketPolicy']['Properties']['PolicyDocument']['Statement'] if s['Effect'] == 'Deny']
+    assert denied and denied[0]['Condition'] == {'Bool': {'aws:SecureTransport': 'false'}}
+
+
+def test_alerts_are_optional(template:dict[str, Any])->None:
+    assert template['Parameters']['AlertEmail']['Default'] == ''
+    conditional = {name for name, resource in template['Resources'].items() if resource.get('Condition') == 'WithAlerts'}
+    assert conditional == {'Alerts', 'AlertsPolicy', 'JobRule', 'PipelineRule', 'UndeliveredAlarm'}
+
+
+def test_eventbridge_may_write_to_the_topic(template:dict[str, Any])->None:
+    "A condition in this policy would keep EventBridge from delivering, without a word"
+    policy = template['Resources']['AlertsPolicy']['Properties']['PolicyDocument']
+    events = [statement for statement in policy['Statement'] if statement['Principal'] == {'Service': 'events.amazonaws.com'}]
+    assert events and all('Condition' not in statement for statement in events)
