@@ -2,12 +2,14 @@
 PYTHON ?= python3
 VENV ?= .venv
 TEST_VENV ?= .venv-dev
+CLOUD_VENV ?= .venv-cloud
 OUT ?= demo_out
+TAG ?= model-v$(shell sed -n 's/^version = //p' settings.ini)
 PIP = -m pip install --disable-pip-version-check --quiet -c constraints.txt
 SOURCES = setup.py settings.ini constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test dev export bench constraints clean
+.PHONY: help demo test dev export bench cloud register constraints clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -54,6 +56,19 @@ export: $(TEST_VENV)/.installed ## Clean the notebooks, bring fea/ and README.md
 
 bench: $(TEST_VENV)/.installed ## Measure speed and memory (some minutes)
 	$(TEST_VENV)/bin/python bench/run.py
+
+cloud: $(CLOUD_VENV)/.installed ## Install fea with what it needs for AWS
+
+$(CLOUD_VENV)/.installed: $(SOURCES)
+	$(check_python)
+	@echo "Installing fea for AWS into $(CLOUD_VENV) (about 1.5 GB, most of it SageMaker's SDK, once) ..."
+	@$(PYTHON) -m venv $(CLOUD_VENV)
+	@$(CLOUD_VENV)/bin/python $(PIP) -e '.[aws]'
+	$(call check_opencv,$(CLOUD_VENV))
+	@touch $@
+
+register: $(CLOUD_VENV)/.installed ## Register the model of this checkout in SageMaker (FEA_BUCKET, SAGEMAKER_ROLE, TAG=model-vVERSION)
+	$(CLOUD_VENV)/bin/fea register --version-is "$(TAG:model-v%=%)"
 
 constraints: ## Write the versions of the development set to constraints.txt, after the tests have passed with them
 	@{ sed -n '/^#/p' constraints.txt; $(TEST_VENV)/bin/python -m pip freeze --disable-pip-version-check --exclude-editable --exclude fea \

@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
-SHIPPED = ['model.onnx', 'face_detection_yunet_2023mar.onnx', 'SHA256SUMS']
+SHIPPED = ['model.onnx', 'face_detection_yunet_2023mar.onnx', 'SHA256SUMS', 'model_card.json', 'metrics.json']
 config = ConfigParser(delimiters=['='], interpolation=None)
 config.read(ROOT/'settings.ini', encoding='utf-8')
 cfg = config['DEFAULT']

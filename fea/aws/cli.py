@@ -126,7 +126,7 @@ def transform(
                                   poll=.5 if local else 10., tell=typer.echo)
     finish(outcomes, plot)
 
-# %% ../../nbs/53_aws.cli.ipynb #1c5deb01
+# %% ../../nbs/53_aws.cli.ipynb #4b29caba
 @commands.command(short_help='Put a model into the registry.', help='Register model.tar.gz with its measurements, its card and files for later comparisons.')
 def register(
     archive:Annotated[Path|None, typer.Argument(readable=False, help='A model.tar.gz.', show_default='one is built')]=None, # What
@@ -135,6 +135,7 @@ def register(
     baseline:Annotated[list[Path]|None, typer.Option(readable=False, help='File for later comparisons (JSON); may be repeated.')]=None, # Drift
     approval:Annotated[str, typer.Option(help='PendingManualApproval, Approved or Rejected.')]='PendingManualApproval', # Status
     image:Image='ray', # Container
+    version_is:Annotated[str, typer.Option(help='Refuse to register a model of another version than this.')]='', # For releases
     again:Annotated[bool, typer.Option('--again', help='A new version even if this archive is registered already.')]=False, # Twice
     bucket:Bucket='', # Place
     region:Region=None, # Place
@@ -143,6 +144,9 @@ def register(
     from fea.aws.batch_transform import find_image
     from fea.aws.package import build_package
     from fea.aws.registry import register as put
+    from fea.classifier import Classifier
+    found_version = Classifier(models/'model.onnx' if models else None).meta.version
+    if version_is not in ('', found_version): raise InputError(f'the model has version {found_version}, not {version_is}; tag it model-v{found_version}')
     cloud = place(bucket, region)
     with tempfile.TemporaryDirectory() as folder:
         found = put(cloud, archive or build_package(Path(folder), models), find_image(image, cloud.region), models, group, approval, baseline or [], again)
