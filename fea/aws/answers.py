@@ -25,13 +25,13 @@ from ..faces import FaceTracker
 from ..local_inference import RESULT, Outcome, run_summary
 from ..timeline import make_timeline, timeline_row, write_timeline
 
-# %% ../../nbs/52_aws.answers.ipynb #cf6587e9
+# %% ../../nbs/52_aws.answers.ipynb #18b89993
 def read_answer(
     file:Path, # A `.out` of JSON lines
 )->list[dict[str, Any]]: # One per line
     "Read an answer; raises `InputError` when it is cut or of another kind"
     text = file.read_bytes()
-    try: lines = [json.loads(line) for line in text.splitlines()]
+    try: lines = [json.loads(line) for line in text.splitlines() if line.strip()]
     except ValueError: lines = []
     if not lines or not text.endswith(b'\n') or not all(isinstance(line, dict) for line in lines):
         raise InputError(f'{file.name}: the answer is cut or empty ({len(text)} bytes); send its pack again (--resume)')

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['IMAGES', 'LIMIT', 'WORK', 'find_image', 'JobSettings', 'job_limits', 'upload_package', 'create_model', 'upload_packs',
-           'start_job', 'describe_job', 'wait_for_job', 'stop_job', 'failure_reasons', 'fetch_answers', 'run_job',
-           'take_up', 'remove_objects', 'check_results', 'prepare', 'transform', 'dry_run']
+           'start_job', 'describe_job', 'wait_for_job', 'stop_job', 'failure_reasons', 'fetch_answers', 'counted',
+           'run_job', 'take_up', 'remove_objects', 'check_results', 'prepare', 'transform', 'dry_run']
 
 # %% ../../nbs/02_batch_transform.ipynb #76e8ed96
 import hashlib
@@ -219,7 +219,15 @@ def fetch_answers(
         return replace(pack, status='done', reason='')
     return replace(shipment, packs=[settle(pack) for pack in shipment.packs])
 
-# %% ../../nbs/02_batch_transform.ipynb #fbf4a1fb
+# %% ../../nbs/02_batch_transform.ipynb #3d6adce4
+def counted(
+    count:int, # How many
+    word:str, # Of what
+)->str: # For example '2 packs'
+    "A number with its noun"
+    return f"{count:,} {word}{'s' * (count != 1)}"
+
+# %% ../../nbs/02_batch_transform.ipynb #d9817177
 WORK = 'transform_work' # Packs and answers, beside the results, until all is done
 
 def run_job(
@@ -237,12 +245,12 @@ def run_job(
     model_name = create_model(cloud, package, settings.image)
     names = upload_packs(cloud, shipment, progress)
     job = start_job(cloud, shipment, names, model_name, settings)
-    tell(f'job {job} answers {len(names)} packs from {cloud.url(shipment.place)}')
+    tell(f"job {job} answers {counted(len(names), 'pack')} from {cloud.url(shipment.place)}")
     shipment = replace(shipment, jobs=[*shipment.jobs, job])
     save_shipment(shipment, out)
     return fetch_answers(cloud, shipment, wait_for_job(cloud, shipment, job, len(names), poll, progress), out/WORK)
 
-# %% ../../nbs/02_batch_transform.ipynb #680eb55f
+# %% ../../nbs/02_batch_transform.ipynb #7fe679c3
 def take_up(
     cloud:Cloud, # Where
     shipment:Shipment, # As it was saved
@@ -256,7 +264,7 @@ def take_up(
     if not waiting: return shipment
     return fetch_answers(cloud, shipment, wait_for_job(cloud, shipment, shipment.jobs[-1], waiting, poll, progress), out/WORK)
 
-# %% ../../nbs/02_batch_transform.ipynb #9752b6b5
+# %% ../../nbs/02_batch_transform.ipynb #e6f846a6
 def remove_objects(
     cloud:Cloud, # Where
     name:str, # Path below the prefix that the names begin with
@@ -268,7 +276,7 @@ def remove_objects(
             s3.delete_objects(Bucket=cloud.bucket, Delete={'Objects': [{'Key': cloud.key(n)} for n in names[i:i + 1000]], 'Quiet': True})
     return len(names)
 
-# %% ../../nbs/02_batch_transform.ipynb #7950b614
+# %% ../../nbs/02_batch_transform.ipynb #f6554164
 def check_results(
     out:Path, # Folder of all results
     names:Sequence[str], # Of the sources
@@ -279,7 +287,7 @@ def check_results(
     older = [out/name/f'{RESULT}.{kind}' for name in names if (out/name/f'{RESULT}.{kind}').exists()]
     if older and not overwrite: raise OutputError(f'{older[0]}: exists already and was kept; choose another folder (--out) or replace it (--overwrite)')
 
-# %% ../../nbs/02_batch_transform.ipynb #062ac80a
+# %% ../../nbs/02_batch_transform.ipynb #5b7cea1e
 def prepare(
     videos:Sequence[str|Path], # Videos, pictures, or folders of them
     out:Path, # Folder of all results
@@ -301,7 +309,7 @@ def prepare(
     shipment = pack_all(videos, form, Packing(out/WORK, how, classifier, pack_mb, progress), checksum(package))
     return replace(shipment, place=f"transform/{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}/"), package
 
-# %% ../../nbs/02_batch_transform.ipynb #f95e6de2
+# %% ../../nbs/02_batch_transform.ipynb #28045b0c
 def transform(
     videos:Sequence[str|Path], # Videos, pictures, or folders of them; with `resume` not looked at
     out:str|Path, # Folder of all results
@@ -325,8 +333,7 @@ def transform(
     if resume: shipment, package = take_up(cloud, load_shipment(out), out, poll, progress), out/WORK/'model.tar.gz'
     else: shipment, package = prepare(videos, out, form, Settings(fps, long_side), models, overwrite, kind, progress=progress)
     save_shipment(shipment, out)
-    tell(f"{len(shipment.sources)} source{'s' * (len(shipment.sources) != 1)} in {len(shipment.packs)} packs of {shipment.form}, "
-         f'{sum(p.size for p in shipment.packs) / MB:.1f} MB')
+    tell(f"{counted(len(shipment.sources), 'source')} in {counted(len(shipment.packs), 'pack')} of {shipment.form}, {sum(p.size for p in shipment.packs) / MB:.1f} MB")
     if any(pack.status != 'done' for pack in shipment.packs): shipment = run_job(cloud, shipment, package, settings, out, poll, progress, tell)
     save_shipment(shipment, out)
     outcomes = [finish_source(source, shipment, out/WORK, out, kind, overwrite or resume) for source in shipment.sources]
@@ -335,7 +342,7 @@ def transform(
         shutil.rmtree(out/WORK, ignore_errors=True)
     return outcomes
 
-# %% ../../nbs/02_batch_transform.ipynb #41a1f250
+# %% ../../nbs/02_batch_transform.ipynb #d203d85b
 def dry_run(
     videos:Sequence[str|Path], # Videos, pictures, or folders of them
     prices:dict[str, float], # From `read_prices`

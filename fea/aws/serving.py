@@ -8,12 +8,13 @@ __all__ = ['KINDS', 'ANSWERS', 'PARAMETERS', 'MAX_PIXELS', 'MAX_MEMBER', 'WORKER
            'expression', 'Look', 'look', 'judge_looks', 'answer_members', 'Request', 'Answer', 'input_fn', 'as_path',
            'answer_video', 'predict_fn', 'choose_answer', 'to_lines', 'output_fn']
 
-# %% ../../nbs/30_aws.serving.ipynb #dfbb65b5
+# %% ../../nbs/30_aws.serving.ipynb #e23c468e
 import io
 import json
 import math
 import tarfile
 import tempfile
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -280,7 +281,7 @@ def as_path(
             path.write_bytes(body)
             yield path
 
-# %% ../../nbs/30_aws.serving.ipynb #b908fb31
+# %% ../../nbs/30_aws.serving.ipynb #d68f92f0
 def answer_video(
     request:Request, # A video
     model:ServedModel, # Finds and judges
@@ -291,7 +292,9 @@ def answer_video(
         try:
             info = probe_source(path)
             if info.width * info.height > MAX_PIXELS: raise RequestError(400, f'frames of {info.width}x{info.height} px are more than are decoded')
-            timeline = analyze(path, wish.fps, long_side=wish.long_side, classifier=model.classifier, detector=model.detector, progress=False)
+            with warnings.catch_warnings(): # what the warning says is in the notes
+                warnings.simplefilter('ignore', UserWarning)
+                timeline = analyze(path, wish.fps, long_side=wish.long_side, classifier=model.classifier, detector=model.detector, progress=False)
         except RequestError: raise
         except InputError as e: raise RequestError(400, str(e).replace(str(path), 'the video')) from e
     notes = timeline.attrs['fea']
