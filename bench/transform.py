@@ -112,7 +112,7 @@ def main()->None:
     with tempfile.TemporaryDirectory() as temp:
         folder = Path(temp)
         server = Server(folder)
-        try: found = [row for fps in (1., 5.) for row in rows(1 if quick else 5, fps, folder, server, 1 if quick else 3)]
+        try: found = [row for fps in (1., 5.) for row in rows(1 if quick else 2, fps, folder, server, 1 if quick else 3)]
         finally: server.started.terminate()
     print('\n### Container seconds\n\n| form | fps | CPU ms a still | to `fea analyze` |\n|---|---|---|---|')
     for row in found: print(f"| {row['form']} | {row['fps']:g} | {1000 * row['cpu'] / row['stills']:.1f} | {row['ratio']:.2f} |")

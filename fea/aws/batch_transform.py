@@ -342,7 +342,7 @@ def transform(
         shutil.rmtree(out/WORK, ignore_errors=True)
     return outcomes
 
-# %% ../../nbs/02_batch_transform.ipynb #d203d85b
+# %% ../../nbs/02_batch_transform.ipynb #485dbe26
 def dry_run(
     videos:Sequence[str|Path], # Videos, pictures, or folders of them
     prices:dict[str, float], # From `read_prices`

@@ -155,12 +155,12 @@ def read_member(
     try: return Member(name, decode_picture(data))
     except ValueError as e: return Member(name, error=str(e))
 
-# %% ../../nbs/30_aws.serving.ipynb #39b15e8b
+# %% ../../nbs/30_aws.serving.ipynb #95bc2567
 def read_members(
     file:BinaryIO, # The body of a request
 )->Iterator[Member]: # In the order of the archive; folders and tables are passed over
     "The pictures of a tar; raises `RequestError` when it is none"
-    try: archive = tarfile.open(fileobj=file, mode='r|*') # noqa: SIM115 (its file is the caller's)
+    try: archive = tarfile.open(fileobj=file, mode='r|') # noqa: SIM115 (its file is the caller's)
     except (tarfile.TarError, EOFError, OSError) as e: raise RequestError(400, 'the body is no tar archive; pack the pictures with tar') from e
     count = 0
     try:
