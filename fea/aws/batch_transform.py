@@ -333,7 +333,8 @@ def transform(
     if resume: shipment, package = take_up(cloud, load_shipment(out), out, poll, progress), out/WORK/'model.tar.gz'
     else: shipment, package = prepare(videos, out, form, Settings(fps, long_side), models, overwrite, kind, progress=progress)
     save_shipment(shipment, out)
-    tell(f"{counted(len(shipment.sources), 'source')} in {counted(len(shipment.packs), 'pack')} of {shipment.form}, {sum(p.size for p in shipment.packs) / MB:.1f} MB")
+    size = sum(pack.size for pack in shipment.packs) / MB
+    tell(f"{counted(len(shipment.sources), 'source')} in {counted(len(shipment.packs), 'pack')} of {shipment.form}, {size:.1f} MB")
     if any(pack.status != 'done' for pack in shipment.packs): shipment = run_job(cloud, shipment, package, settings, out, poll, progress, tell)
     save_shipment(shipment, out)
     outcomes = [finish_source(source, shipment, out/WORK, out, kind, overwrite or resume) for source in shipment.sources]

@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['commands', 'Bucket', 'Region', 'Role', 'Image', 'Models', 'Group', 'Instance', 'place', 'show', 'package', 'Form',
-           'chosen_cloud', 'transform', 'register', 'approve', 'versions', 'fetch', 'Kind', 'deploy', 'invoke',
-           'undeploy', 'endpoints', 'jobs']
+           'chosen_cloud', 'transform', 'publish', 'register', 'approve', 'versions', 'fetch', 'Kind', 'deploy',
+           'invoke', 'undeploy', 'endpoints', 'jobs']
 
-# %% ../../nbs/53_aws.cli.ipynb #a845edc2
+# %% ../../nbs/53_aws.cli.ipynb #629efa1c
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from fea.aws.session import Cloud
+    from fea.local_inference import Outcome
 
 # %% ../../nbs/53_aws.cli.ipynb #cef4b96b
 commands = typer.Typer()
@@ -89,8 +90,8 @@ def chosen_cloud(
         from fea.aws.local import local_cloud
         with tempfile.TemporaryDirectory() as folder, local_cloud(Path(folder)) as cloud: yield cloud
 
-# %% ../../nbs/53_aws.cli.ipynb #53c04bd6
-@commands.command(short_help='The same through SageMaker Batch Transform.', help="""Timelines of many videos through SageMaker Batch Transform. Faces are found
+# %% ../../nbs/53_aws.cli.ipynb #796f3b73
+@commands.command(short_help='From videos to timelines, through SageMaker.', help="""Timelines of many videos through SageMaker Batch Transform. Faces are found
 here and only their crops are sent (--pack crops), or everything happens in the cloud (--pack clips).""")
 def transform(
     videos:Annotated[list[Path]|None, typer.Argument(readable=False, metavar="VIDEO...", help="Videos, GIFs, pictures, or folders.")]=None, # What
@@ -112,6 +113,7 @@ def transform(
     max_payload:Annotated[int|None, typer.Option(min=0, max=100, help='Largest request, MB; 0 streams any size.', show_default='as needed')]=None, # MB
     prices:Annotated[Path|None, typer.Option(readable=False, help='Table of prices (CSV).', show_default='the one that ships with fea')]=None, # For estimates
     keep:Annotated[bool, typer.Option('--keep', help='Leave packs and answers in S3 and beside the results.')]=False, # Traces
+    metrics:Annotated[bool, typer.Option('--metrics', help='Also send the figures of the batch to CloudWatch.')]=False, # For alarms
 )->None:
     "Send, wait, fetch"
     from fea.aws import batch_transform as work
@@ -124,9 +126,22 @@ def transform(
         if not local: settings = work.replace(settings, image=work.find_image(image, cloud.region, instance_type))
         outcomes = work.transform(videos or [], out, cloud, settings, rate, pack.value, models=models, overwrite=overwrite, resume=resume, keep=keep,
                                   poll=.5 if local else 10., tell=typer.echo)
+        if metrics: publish(cloud, outcomes)
     finish(outcomes, plot)
 
-# %% ../../nbs/53_aws.cli.ipynb #4b29caba
+# %% ../../nbs/53_aws.cli.ipynb #a7b0cbb1
+def publish(
+    cloud:'Cloud', # Where
+    outcomes:Sequence['Outcome'], # Of a transform
+)->None:
+    "Send the figures of a batch to CloudWatch, under the job that answered last; raises `FeaError`"
+    import pandas as pd
+
+    from fea.aws.monitoring import publish_metrics, timeline_figures
+    done = [outcome.timeline for outcome in outcomes if outcome.timeline is not None]
+    if done: publish_metrics(cloud, done[-1].attrs['fea']['transform']['jobs'][-1], timeline_figures(pd.concat(done, ignore_index=True)))
+
+# %% ../../nbs/53_aws.cli.ipynb #adcdfc98
 @commands.command(short_help='Put a model into the registry.', help='Register model.tar.gz with its measurements, its card and files for later comparisons.')
 def register(
     archive:Annotated[Path|None, typer.Argument(readable=False, help='A model.tar.gz.', show_default='one is built')]=None, # What
@@ -153,7 +168,7 @@ def register(
     typer.echo(f'{found.group} version {found.version}: {"registered" if found.new else "was registered before"}, {found.approval}\n  {found.model_url}')
     if found.approval == 'PendingManualApproval': typer.echo(f'approve it with: fea approve --group {found.group} --version {found.version}')
 
-# %% ../../nbs/53_aws.cli.ipynb #92246063
+# %% ../../nbs/53_aws.cli.ipynb #bf09b06e
 @commands.command(short_help='Approve or reject a version.', help='Set the status of a version in the registry.')
 def approve(
     group:Group='fea', # Where
@@ -168,7 +183,7 @@ def approve(
     found = decide(place(bucket, region), group, version, 'Rejected' if reject else 'Approved', note)
     typer.echo(f'{found.group} version {found.version}: {found.approval}')
 
-@commands.command(short_help='The versions in the registry.', help='List the versions of a model with their status and figures.')
+@commands.command(short_help='List the versions of a model.', help='List the versions of a model with their status and figures.')
 def versions(
     group:Group='fea', # Where
     bucket:Bucket='', # Place
@@ -190,7 +205,7 @@ def fetch(
     from fea.aws.registry import fetch_approved
     typer.echo(fetch_approved(place(bucket, region), out, group, version))
 
-# %% ../../nbs/53_aws.cli.ipynb #98514c05
+# %% ../../nbs/53_aws.cli.ipynb #a78fc4df
 class Kind(StrEnum):
     "Kinds of endpoint"
     realtime = 'realtime'
@@ -220,7 +235,7 @@ def deploy(
     found = start(cloud, url, find_image(image, cloud.region, instance_type), name, kind.value, instance_type, progress=typer.echo, replace=replace)
     typer.echo(f'{found.name}: {found.status}\nask it with: fea invoke {name} FILE; end it with: fea undeploy {name}')
 
-# %% ../../nbs/53_aws.cli.ipynb #7fdd21f2
+# %% ../../nbs/53_aws.cli.ipynb #86431887
 @commands.command(short_help='Ask an endpoint.', help='Send a picture, a tar of pictures or a video to an endpoint, and print the answer.')
 def invoke(
     name:Annotated[str, typer.Argument(help='Name of the endpoint.', show_default=False)], # Which
@@ -233,7 +248,7 @@ def invoke(
 )->None:
     "Invoke"
     from fea import writing
-    from fea.aws.endpoint import invoke as ask
+    from fea.aws.invocation import invoke as ask
     answer = ask(place(bucket, region), name, file, content_type, accept)
     if out is None: sys.stdout.buffer.write(answer + b'\n' * (not answer.endswith(b'\n')))
     else:
@@ -253,7 +268,7 @@ def undeploy(
     for line in end(cloud, name, data) or [f'{name}: there was nothing to delete']: typer.echo(line)
     for line in leftovers(cloud): typer.echo(f'still billed: {line}')
 
-@commands.command(short_help='The endpoints.', help='List the endpoints of fea.')
+@commands.command(short_help='List the endpoints of fea.', help='List the endpoints of fea.')
 def endpoints(
     bucket:Bucket='', # Place
     region:Region=None, # Place
@@ -262,8 +277,8 @@ def endpoints(
     from fea.aws.endpoint import endpoints as list_endpoints
     show(list_endpoints(place(bucket, region)), 'no endpoint of fea; nothing is billed')
 
-# %% ../../nbs/53_aws.cli.ipynb #5488d123
-@commands.command(short_help='Recent transform jobs.', help='List recent transform jobs with duration and estimated cost, or the failures of one.')
+# %% ../../nbs/53_aws.cli.ipynb #33e1d70b
+@commands.command(short_help='List recent transform jobs.', help='List recent transform jobs with duration and estimated cost, or the failures of one.')
 def jobs(
     job:Annotated[str|None, typer.Argument(help='Show the failed files of this job.', show_default=False)]=None, # Which
     days:Annotated[float, typer.Option(min=0, help='How far back to look.')]=7., # Since
