@@ -11,7 +11,8 @@ from cfnlint.decode import decode
 from conftest import ROOT
 
 from fea import InputError
-from fea.aws.pipeline import batch_pipeline_definition, check_definition, render_template
+from fea.aws.automation import batch_pipeline_definition, render_template
+from fea.aws.pipeline import check_definition
 
 TEMPLATE = ROOT/'aws'/'automatic_batch.yaml'
 
