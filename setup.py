@@ -1,4 +1,4 @@
-"Builds `fea` from settings.ini; the shipped files of models/ travel in the wheel as fea/models/, those of aws/ as fea/aws/files/"
+"Builds `fea` from settings.ini; the shipped files of models/ travel in the wheel as fea/models/, those of aws/ and web/ as fea/aws/files/ and fea/web/"
 from configparser import ConfigParser
 from pathlib import Path
 from shutil import copy2, copytree, rmtree
@@ -25,6 +25,7 @@ class BuildWithModels(build_py):
         licences = [path.name for path in (ROOT/'models').glob('*LICENSE*')]
         for name in SHIPPED + licences: copy2(ROOT/'models'/name, package/'models'/name)
         copytree(ROOT/'aws', package/'aws'/'files')
+        copytree(ROOT/'web', package/'web')
         (package/'py.typed').touch()
 
 

@@ -21,7 +21,8 @@ import typer
 
 import fea
 from . import FeaError, InputError
-from .aws.cli import commands
+from .aws.cli import commands as cloud_commands
+from .view_cli import commands as view_commands
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -255,7 +256,8 @@ def evaluate(
     typer.echo(f'all figures: {file}')
 
 # %% ../nbs/42_cli.ipynb #859b8161
-app.add_typer(commands)
+app.add_typer(view_commands)
+app.add_typer(cloud_commands)
 
 # %% ../nbs/42_cli.ipynb #ab0228f4
 ADVICE = { # after Ctrl-C, by command

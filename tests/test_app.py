@@ -1,0 +1,348 @@
+"""The page of `fea app` in a real browser: what a user does with it, and what a stranger tries"""
+import io
+import itertools
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import httpx
+import pandas as pd
+import psutil
+import pytest
+from conftest import ROOT, SAMPLE
+
+import fea
+from fea.local_inference import analyze
+from fea.timeline import read_timeline
+
+sync_api = pytest.importorskip('playwright.sync_api', reason='playwright is not installed: pip install playwright')
+CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason='no Chromium found: the page was not tested in a browser (apt-get install chromium)')
+KEEP, LIMIT = 3, 1 # s that files outlive the browser; MB that a file may have
+WAIT = 120_000 # ms
+
+
+@dataclass(frozen=True)
+class Server:
+    "A running page"
+    url:str # Its address
+    process:subprocess.Popen # It
+    temporary:Path # Its temporary folder, which it shares with nobody
+
+    @property
+    def sessions(self)->list[Path]: # Folders of the sessions
+        return sorted(self.temporary.glob('fea-app-*/sessions/session_*'))
+
+    @property
+    def workers(self)->list[psutil.Process]: # Processes that analyse
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+
+def free_port()->int:
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+def wait_for(what:Callable[[], object], limit:float=30)->object:
+    "Until it is true"
+    end = time.monotonic() + limit
+    while not (found := what()) and time.monotonic() < end: time.sleep(.1)
+    return found
+
+
+def serve(temporary:Path)->Server:
+    "Start the page as `fea app` does, and wait until it answers"
+    port = free_port()
+    command = f'from fea.app import main; main(port={port}, open_browser=False, max_upload_mb={LIMIT}, keep={KEEP})'
+    env = os.environ | {'TMPDIR': str(temporary), 'PYTHONPATH': str(ROOT), 'MPLBACKEND': 'Agg'}
+    with (temporary/'log').open('w') as log:
+        process = subprocess.Popen([sys.executable, '-c', command], cwd=temporary, env=env, stdout=log, stderr=log)
+    def answers()->bool:
+        try: return httpx.get(f'http://127.0.0.1:{port}/_stcore/health').status_code == 200
+        except httpx.TransportError: return False
+    assert wait_for(lambda: answers() or process.poll() is not None, 60) and process.poll() is None, (temporary/'log').read_text()
+    return Server(f'http://127.0.0.1:{port}', process, temporary)
+
+
+@pytest.fixture(scope='module')
+def server(tmp_path_factory:pytest.TempPathFactory)->Iterator[Server]:
+    server = serve(tmp_path_factory.mktemp('served'))
+    try: yield server
+    finally:
+        server.process.kill()
+        server.process.wait()
+
+
+@pytest.fixture(scope='module')
+def browser()->Iterator['sync_api.Browser']:
+    with sync_api.sync_playwright() as playwright:
+        arguments = ['--no-sandbox'] if hasattr(os, 'geteuid') and os.geteuid() == 0 else []
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def open_page(server:Server, browser:'sync_api.Browser')->Iterator['sync_api.Page']:
+    "The page in a browser of its own; nothing may be asked of another machine, and nothing may run that a stranger sent"
+    elsewhere, alerts = [], []
+    context = browser.new_context(viewport={'width': 1280, 'height': 900}, accept_downloads=True)
+    page = context.new_page()
+    page.set_default_timeout(WAIT)
+    page.on('request', lambda r: None if r.url.startswith((server.url, 'data:', 'blob:')) else elsewhere.append(r.url))
+    page.on('dialog', lambda d: (alerts.append(d.message), d.dismiss()))
+    page.goto(server.url)
+    page.get_by_text('What is the analysis for?').wait_for()
+    yield page
+    broken = 0 if page.is_closed() else page.get_by_test_id('stException').count()
+    context.close()
+    assert not broken, (server.temporary/'log').read_text()[-3000:]
+    assert not elsewhere, elsewhere
+    assert not alerts, alerts
+
+
+@pytest.fixture
+def visit(server:Server, browser:'sync_api.Browser')->Iterator[Callable[..., 'sync_api.Page']]:
+    "Open the page, as often as wanted"
+    with ExitStack() as stack:
+        def visit(told:bool=True)->'sync_api.Page':
+            page = stack.enter_context(open_page(server, browser))
+            if told: answer(page)
+            return page
+        yield visit
+
+
+@pytest.fixture(scope='module')
+def short()->bytes:
+    "The first three seconds of the sample clip"
+    out = io.BytesIO()
+    with av.open(str(SAMPLE)) as source, av.open(out, 'w', 'mp4') as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in itertools.islice(source.demux(video=0), 90):
+            packet.stream = stream
+            target.mux(packet)
+    return out.getvalue()
+
+
+def clip(name:str, content:bytes)->dict[str, object]:
+    "A file for the upload field"
+    return {'name': name, 'mimeType': 'video/mp4', 'buffer': content}
+
+
+def answer(page:'sync_api.Page')->None:
+    "Purpose and consent"
+    page.get_by_text('Trying it out').click()
+    page.get_by_role('textbox', name='Note for the record').fill('a public sample')
+    page.get_by_text('The people in these videos know').click()
+    page.get_by_role('button', name='Continue').click()
+    page.locator('input[type=file]').wait_for(state='attached')
+
+
+def upload(page:'sync_api.Page', *files:Path|dict)->None:
+    "Give files to the page"
+    page.locator('input[type=file]').set_input_files(list(files))
+
+
+def choose_rate(page:'sync_api.Page', rate:str)->None:
+    page.get_by_test_id('stSelectbox').filter(has_text='Stills').click()
+    page.get_by_role('option', name=rate).click()
+
+
+def download(page:'sync_api.Page', label:str)->tuple[str, bytes]:
+    "Name and content of a file that the page offers"
+    with page.expect_download() as started: page.get_by_role('button', name=label, exact=True).click()
+    return started.value.suggested_filename, Path(started.value.path()).read_bytes()
+
+
+@pytest.mark.parametrize('use', ['Work: applicants', 'Education: pupils'])
+def test_two_purposes_are_refused_with_the_reason(visit:Callable, use:str)->None:
+    page = visit(told=False)
+    page.get_by_text(use).click()
+    page.get_by_text('nobody should be judged by it').wait_for()
+    assert 'art. 5(1)(f)' in page.get_by_role('alert').inner_text()
+    assert page.locator('input[type=file]').count() == page.get_by_role('button', name='Continue').count() == 0
+
+
+def test_nothing_starts_before_people_were_told(visit:Callable)->None:
+    page = visit(told=False)
+    page.get_by_text('A scientific study').click()
+    page.get_by_role('button', name='Continue').click()
+    page.get_by_text('people must be told').wait_for()
+    assert page.locator('input[type=file]').count() == 0
+
+
+@pytest.fixture(scope='module')
+def analysed(server:Server, browser:'sync_api.Browser')->Iterator['sync_api.Page']:
+    "A page that has analysed the sample clip"
+    with open_page(server, browser) as page:
+        answer(page)
+        upload(page, SAMPLE)
+        page.get_by_role('button', name='Analyse 1 video').click()
+        page.get_by_text('Looking for faces').wait_for()
+        page.get_by_text('Most frequent').wait_for()
+        yield page
+
+
+def test_the_timeline_follows_the_video(analysed:'sync_api.Page')->None:
+    video, plots = analysed.get_by_test_id('stVideo'), analysed.get_by_role('slider', name='Position in the video')
+    assert wait_for(lambda: video.evaluate('v => v.readyState') >= 1)
+    assert video.evaluate('v => v.duration') == pytest.approx(12, abs=.1)
+    box = plots.bounding_box()
+    plots.click(position={'x': box['width'] * .6, 'y': box['height'] / 2})
+    assert wait_for(lambda: abs(video.evaluate('v => v.currentTime') - 7.2) < .1)
+    assert 'Happy' in plots.get_attribute('aria-valuetext')
+    plots.press('ArrowRight')
+    assert wait_for(lambda: abs(video.evaluate('v => v.currentTime') - 8.2) < .1)
+    video.evaluate('v => { v.currentTime = 1 }')
+    assert wait_for(lambda: 'Neutral' in plots.get_attribute('aria-valuetext'))
+
+
+def test_the_files_are_those_of_analyze(analysed:'sync_api.Page', tmp_path:Path)->None:
+    expected = analyze(SAMPLE, progress=False)
+    name, table = download(analysed, 'CSV')
+    assert name == 'sample_timeline.csv'
+    (tmp_path/name).write_bytes(table)
+    assert read_timeline(tmp_path/name).equals(expected)
+    assert pd.read_parquet(io.BytesIO(download(analysed, 'Parquet')[1])).equals(expected)
+    note = json.loads(download(analysed, 'How it was made (JSON)')[1])['consent']
+    assert note == 'purpose: trying it out; the people know and agreed; a public sample'
+    report, full = (download(analysed, label)[1].decode() for label in ('Report', 'Report with the video'))
+    assert 'sample.mp4' in report and '<video' not in report and 'data:video/mp4' in full and fea.__version__ in full
+    with zipfile.ZipFile(io.BytesIO(download(analysed, 'All as ZIP')[1])) as archive: names = archive.namelist()
+    assert {'sample/timeline.csv', 'sample/timeline.parquet', 'sample/report.html', 'sample/quality.json'} <= set(names)
+
+
+@pytest.mark.parametrize('scheme', ['light', 'dark'])
+def test_a_phone_shows_all_of_it(analysed:'sync_api.Page', scheme:str)->None:
+    analysed.set_viewport_size({'width': 390, 'height': 844})
+    analysed.emulate_media(color_scheme=scheme)
+    app = analysed.get_by_test_id('stApp')
+    colour = "e => getComputedStyle(e).backgroundColor.match(/[0-9]+/g).map(Number).reduce((a, b) => a + b)"
+    assert wait_for(lambda: (app.evaluate(colour) > 600) == (scheme == 'light'))
+    assert wait_for(lambda: analysed.get_by_test_id('stMain').evaluate('e => e.scrollWidth') <= 390)
+    slider = analysed.get_by_role('slider', name='Position in the video')
+    assert wait_for(lambda: slider.bounding_box()['width'] > 300)
+    analysed.set_viewport_size({'width': 1280, 'height': 900})
+
+
+def test_a_bad_file_is_a_sentence_and_the_others_become_a_study(visit:Callable, short:bytes)->None:
+    page = visit()
+    upload(page, {'name': 'holiday.mp4', 'mimeType': 'video/mp4', 'buffer': b'no video at all' * 1000}, *(clip(name, short) for name in ('ann.mp4', 'bob.mp4')))
+    choose_rate(page, '5 per second')
+    page.get_by_role('button', name='Analyse 3 videos').click()
+    page.get_by_text('Most frequent').wait_for()
+    words = page.get_by_test_id('stAlertContentError').inner_text()
+    assert words.startswith('holiday.mp4') and 'Traceback' not in words and 'fea-app' not in words and '/' not in words
+    assert words.count('\n') == 0
+
+    page.get_by_text('Blur the faces').click()
+    page.get_by_role('button', name='Make the annotated video').click()
+    page.get_by_role('button', name='Annotated video', exact=True).wait_for()
+    assert download(page, 'Annotated video')[1][4:8] == b'ftyp'
+
+    page.get_by_role('tab', name='Study').click()
+    page.get_by_role('button', name='Compare the viewers').click()
+    report = download(page, 'Study report')[1].decode()
+    assert 'ann' in report and 'bob' in report and 'fea-app' not in report
+    with zipfile.ZipFile(io.BytesIO(download(page, 'Study as ZIP')[1])) as archive: people = pd.read_csv(archive.open('study/respondents.csv'))
+    assert people.respondent.tolist() == ['ann', 'bob'] and people.included.all()
+
+
+def test_what_is_no_video_or_too_large_is_refused_at_once(visit:Callable, server:Server)->None:
+    page = visit()
+    upload(page, {'name': 'letter.txt', 'mimeType': 'text/plain', 'buffer': b'dear'})
+    page.get_by_text('not allowed').wait_for()
+    upload(page, clip('huge.mp4', bytes(LIMIT * 1024 ** 2 + 1)))
+    page.get_by_text(f'must be {LIMIT}.0MB or smaller').wait_for()
+    assert page.get_by_role('button', name=re.compile('^Analyse')).count() == 0
+    assert not [path for session in server.sessions for path in session.rglob('huge*')]
+    forged = httpx.put(f'{server.url}/_stcore/upload_file/any/one', files={'file': ('x.mp4', b'x')})
+    assert forged.status_code == 403 # without the page's token
+
+
+def test_a_name_is_only_a_name(visit:Callable, server:Server)->None:
+    page = visit()
+    names = ['<img src=x onerror=alert(1)>.mp4', '../../../../tmp/escaped.mp4', ':red[**loud**] $x$ [click](www.example.org).mp4']
+    upload(page, *(clip(name, b'no video') for name in names))
+    page.get_by_role('button', name='Analyse 3 videos').click()
+    assert wait_for(lambda: page.get_by_test_id('stAlertContentError').count() == 3, 120)
+    session = next(session for session in server.sessions if list(session.rglob('escaped.mp4')))
+    kept = sorted(path.name for path in session.rglob('*.mp4'))
+    assert kept == ['escaped.mp4', 'img src_x onerror_alert(1).mp4', 'red_loud_ _x_ _click_(www_example_org).mp4']
+    assert not [path for path in server.temporary.rglob('*.mp4') if 'session_' not in str(path)]
+    main = page.get_by_test_id('stMain')
+    assert main.locator('img, a[href*=example]').count() == 0
+    assert 'red_loud_ _x_ _click_(www_example_org).mp4' in main.inner_text()
+
+
+def test_two_people_at_once_see_only_their_own(visit:Callable, server:Server, short:bytes)->None:
+    before = set(server.sessions)
+    one, other = visit(), visit()
+    upload(one, clip('one.mp4', short))
+    upload(other, clip('other.mp4', short))
+    for page in (one, other): page.get_by_role('button', name='Analyse 1 video').click()
+    for page in (one, other): page.get_by_text('Most frequent').wait_for()
+    assert 'other.mp4' not in one.content() and 'one.mp4' not in other.content()
+    mine, others = (next(session for session in server.sessions if list(session.rglob(name))) for name in ('one.mp4', 'other.mp4'))
+    assert mine != others and not {mine, others} & before and {folder.stat().st_mode & 0o777 for folder in (mine, others)} == {0o700}
+    left = time.monotonic()
+    one.context.close()
+    assert wait_for(lambda: not mine.exists()) and time.monotonic() - left > KEEP / 2
+    assert others.exists()
+    other.get_by_role('tab', name='About').click()
+    other.get_by_role('button', name='Delete my files').click()
+    other.get_by_text('What is the analysis for?').wait_for()
+    assert not others.exists()
+
+
+def test_stop_ends_the_work(visit:Callable, server:Server)->None:
+    page = visit()
+    upload(page, SAMPLE)
+    choose_rate(page, 'every frame')
+    page.get_by_role('button', name='Analyse 1 video').click()
+    page.get_by_text('Looking for faces').wait_for()
+    assert server.workers
+    page.get_by_role('button', name='Stop').click()
+    page.get_by_text('stopped').wait_for()
+    assert wait_for(lambda: not server.workers)
+    page.get_by_role('button', name='Analyse 1 video').wait_for()
+
+
+def test_another_host_name_is_turned_away(server:Server)->None:
+    "A page on the internet may point its own name at 127.0.0.1; the browser then sends that name"
+    for host, status in ((server.url[7:], 101), ('evil.example', 403)):
+        with socket.create_connection(('127.0.0.1', int(server.url.rsplit(':', 1)[1])), timeout=10) as connection:
+            connection.sendall((f'GET /_stcore/stream HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
+                'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n').encode())
+            assert connection.recv(100).split()[1] == str(status).encode(), host
+
+
+def test_nothing_is_left_when_the_server_ends(browser:'sync_api.Browser', tmp_path:Path)->None:
+    server = serve(tmp_path)
+    page = browser.new_page()
+    page.set_default_timeout(WAIT)
+    page.goto(server.url)
+    answer(page)
+    upload(page, SAMPLE)
+    choose_rate(page, 'every frame')
+    page.get_by_role('button', name='Analyse 1 video').click()
+    workers = wait_for(lambda: server.workers)
+    assert workers and server.sessions
+    server.process.send_signal(signal.SIGTERM)
+    server.process.wait(20)
+    page.close()
+    assert wait_for(lambda: not any(worker.is_running() for worker in workers))
+    assert not list(tmp_path.glob('fea-app-*'))

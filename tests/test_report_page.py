@@ -1,0 +1,310 @@
+"The HTML report in a browser: it draws, a click takes the video along, nothing else is loaded, and no text becomes markup."
+import csv
+import io
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fea.detection import Face
+from fea.html_report import write_report
+from fea.timeline import check_timeline, make_timeline, read_csv, timeline_row
+
+ROOT = Path(__file__).parent.parent
+SAMPLE = ROOT/'samples'/'sample.mp4'
+CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
+
+
+def acted(stills=60, fps=5, faces=(1, 2)):
+    "Face 1 smiles in the middle; face 2 is seen from 6 s on; nobody from 9 to 10 s"
+    rows = []
+    for i in range(stills):
+        now, seen = i/fps, [f for f in faces if f == 1 or i/fps >= 6]
+        if 9 <= now < 10: seen = []
+        for face in seen:
+            smile = np.exp(-.5*((now - 4)/.8)**2)
+            p = np.array([1.05 - smile, smile, .02, .02, .02, .02, .02])
+            rows.append(timeline_row(i, now, True, Face(50.*face, 40., 90., 110., .93, np.zeros((5, 2)), face), p/p.sum()))
+        if not seen: rows.append(timeline_row(i, now, True))
+    return make_timeline(rows)
+
+
+@pytest.fixture(scope='module')
+def browser():
+    if CHROMIUM is None: pytest.skip('NO BROWSER: the HTML report was not opened; install chromium to test it')
+    api = pytest.importorskip('playwright.sync_api', reason='NO PLAYWRIGHT: the HTML report was not opened; pip install playwright to test it')
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=['--no-sandbox', '--autoplay-policy=no-user-gesture-required'])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    "Open a report; afterwards nothing may have gone wrong and nothing but the page and its video may have been asked for"
+    contexts, wrong, asked = [], [], []
+    def open_file(file, allowed=(), **options):
+        context = browser.new_context(**{'viewport': {'width': 1280, 'height': 900}, **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.on('console', lambda message: wrong.append(message.text) if message.type in ('error', 'warning')
+                and 'willReadFrequently' not in message.text else None) # our own look at the pixels
+        page.on('pageerror', lambda error: wrong.append(str(error)))
+        own = {Path(path).resolve().as_uri() for path in (file, *allowed)}
+        page.on('request', lambda request: asked.append(request.url) if request.url not in own and request.url[:5] not in ('data:', 'blob:') else None)
+        page.goto(Path(file).resolve().as_uri())
+        page.wait_for_selector('html[data-ready]')
+        return page
+    yield open_file
+    for context in contexts: context.close()
+    assert not wrong
+    assert not asked
+
+
+@pytest.fixture(scope='module')
+def report(tmp_path_factory):
+    return write_report(acted(), tmp_path_factory.mktemp('report')/'report.html', SAMPLE)
+
+
+def wait(page, expression, seconds=20):
+    "Wait until something is true; the page's policy forbids the tool's own way, which needs `eval`"
+    end = time.monotonic() + seconds
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, f'not within {seconds} s: {expression}'
+        page.wait_for_timeout(20)
+
+
+def panel_box(page, panel=0):
+    over = page.locator('.u-over').nth(panel)
+    over.evaluate("element => element.scrollIntoView({block: 'center', behavior: 'instant'})")
+    return over.bounding_box()
+
+
+def click_at(page, moment, panel=0, length=12.):
+    box = panel_box(page, panel)
+    page.mouse.click(box['x'] + box['width']*moment/length, box['y'] + box['height']/2)
+
+
+def moment(page):
+    wait(page, "!document.getElementById('video').seeking")
+    return page.evaluate("document.getElementById('video').currentTime")
+
+
+def wait_for_video(page):
+    wait(page, "document.getElementById('video').readyState > 1")
+
+
+def colour_at(page, moment, height, panel=0, length=12.):
+    "What is drawn at a moment; `height` from 0 (bottom) to 1 (top) of a panel"
+    return page.evaluate("""([panel, part, height]) => {
+        const over = document.querySelectorAll('.u-over')[panel], canvas = document.querySelectorAll('.uplot canvas')[panel];
+        const ratio = canvas.width / canvas.getBoundingClientRect().width, a = over.getBoundingClientRect(), b = canvas.getBoundingClientRect();
+        const x = (a.left - b.left + a.width * part) * ratio, y = (a.top - b.top + a.height * (1 - height)) * ratio;
+        return [...canvas.getContext('2d').getImageData(Math.round(x), Math.round(y), 1, 1).data];
+    }""", [panel, moment/length, height])
+
+
+def test_click_seeks_the_video(open_page, report):
+    page = open_page(report, [SAMPLE])
+    wait_for_video(page)
+    for seconds, panel in ((4.05, 0), (8.3, 1), (.5, 0)):
+        click_at(page, seconds, panel)
+        assert moment(page) == pytest.approx(int(seconds*5 + 1e-6)/5, abs=.01) # the still that was judged, not the pixel
+    assert 'face 1' in page.locator('#faces').inner_text()
+    click_at(page, 9.5)
+    assert page.locator('#faces').inner_text() == 'no face'
+    assert page.locator('#clock').inner_text() == '0:00:09.400'
+
+
+def test_the_curves_follow_the_video(open_page, report):
+    page = open_page(report, [SAMPLE])
+    wait_for_video(page)
+    page.evaluate("document.getElementById('video').currentTime = 7.1")
+    wait(page, "document.getElementById('clock').textContent === '0:00:07.000'")
+    page.evaluate("document.getElementById('video').muted = true; document.getElementById('video').play()")
+    wait(page, "document.getElementById('video').currentTime > 7.9")
+    page.evaluate("document.getElementById('video').pause()")
+    wait(page, "Math.abs(Number(document.getElementById('moment').value) - Math.floor(5 * document.getElementById('video').currentTime + 1e-6)) <= 1")
+
+
+def test_keyboard_alone(open_page, report):
+    page = open_page(report, [SAMPLE])
+    wait_for_video(page)
+    page.locator('#moment').focus()
+    for _ in range(3): page.keyboard.press('ArrowRight')
+    assert moment(page) == pytest.approx(.6, abs=.01)
+    assert page.locator('#moment').get_attribute('aria-valuetext') == '0:00:00.600, face 1: Neutral 91 %'
+    page.keyboard.press('End')
+    assert page.locator('#clock').inner_text() == '0:00:11.800'
+
+
+def test_what_is_drawn(open_page, report):
+    page = open_page(report, [SAMPLE])
+    grey, orange, white = [153, 153, 153, 255], [230, 159, 0, 255], [255, 255, 255, 255]
+    assert colour_at(page, 1.1, .3) == grey # neutral
+    assert colour_at(page, 4.1, .6) == orange # the smile on top of it
+    assert colour_at(page, 4.1, 1.09/1.26) == orange # and in the strip
+    assert colour_at(page, 1.1, 1.09/1.26) == grey
+    gap = [colour_at(page, 9.5 + i/80, .5) for i in range(12)]
+    assert white in gap and not {tuple(grey), tuple(orange)} & set(map(tuple, gap)) # hatched
+    page.locator('input[value=lines]').check()
+    assert colour_at(page, 1.1, .3) == white
+    page.locator('#legend input[value=Neutral]').uncheck()
+    page.locator('input[value=stack]').check()
+    assert colour_at(page, 1.1, .3) == white
+    page.locator('input[value=valence]').check()
+    assert page.locator('#legend input').first.is_disabled()
+
+
+def test_zoom(open_page, report):
+    page = open_page(report, [SAMPLE])
+    wait_for_video(page)
+    box = panel_box(page)
+    page.mouse.move(box['x'] + box['width']/4, box['y'] + 40)
+    page.mouse.down()
+    page.mouse.move(box['x'] + box['width']/2, box['y'] + 40, steps=5)
+    page.mouse.up()
+    assert page.locator('#whole').is_enabled()
+    assert moment(page) == 0 # a drag is no click
+    click_at(page, .5, length=1., panel=1) # both panels show 3 to 6 s
+    assert moment(page) == pytest.approx(4.4, abs=.11)
+    page.locator('#whole').click()
+    click_at(page, 6.1)
+    assert moment(page) == pytest.approx(6, abs=.01)
+    page.locator('#closer').click()
+    click_at(page, .5, length=1.)
+    assert moment(page) == pytest.approx(6, abs=.21)
+
+
+def test_table_and_peaks(open_page, report):
+    page = open_page(report, [SAMPLE])
+    wait_for_video(page)
+    assert page.locator('#page').inner_text() == 'page 1 of 4, 85 rows'
+    page.locator('#later').click()
+    page.locator('#rows button.go').first.click()
+    assert moment(page) == pytest.approx(5, abs=.01)
+    assert page.locator('#rows tr.now').count() == 1
+    page.locator('#only').select_option('2')
+    assert page.locator('#page').inner_text() == 'page 1 of 1, 25 rows'
+    page.locator('#peaks button.go').first.click()
+    assert moment(page) == pytest.approx(4, abs=.01)
+
+
+def test_the_table_comes_back(open_page, report, tmp_path):
+    page = open_page(report, [SAMPLE])
+    with page.expect_download() as download: page.locator('#csv').click()
+    download.value.save_as(tmp_path/'timeline.csv')
+    back = check_timeline(read_csv(tmp_path/'timeline.csv')[0])
+    assert back.equals(acted())
+
+
+def test_video_inside(open_page, tmp_path):
+    page = open_page(write_report(acted(), tmp_path/'report.html', SAMPLE, embed=True))
+    wait_for_video(page)
+    click_at(page, 7.1)
+    assert moment(page) == pytest.approx(7, abs=.01)
+
+
+def test_without_video(open_page, tmp_path):
+    page = open_page(write_report(acted(), tmp_path/'report.html'))
+    assert page.locator('video').count() == 0
+    click_at(page, 4.05)
+    assert 'Happy' in page.locator('#faces').inner_text()
+
+
+def test_a_video_that_went_away(browser, tmp_path):
+    video = tmp_path/'clip.mp4'
+    shutil.copy(SAMPLE, video)
+    report = write_report(acted(), tmp_path/'report.html', video)
+    video.unlink()
+    page = browser.new_page()
+    page.goto(report.as_uri())
+    page.wait_for_selector('#no-video:visible')
+    click_at(page, 4.05)
+    assert 'Happy' in page.locator('#faces').inner_text()
+    page.close()
+
+
+def test_a_name_is_a_name(open_page, tmp_path):
+    "Markup, another scheme, and a percent sign in a file's name; markup in the table"
+    folder = tmp_path/'a b#c'
+    folder.mkdir()
+    video = folder/'javascript:alert(1) %41 "\'<img src=x onerror=alert(1)>.mp4'
+    shutil.copy(SAMPLE, video)
+    bad = '</script><script>document.title = "owned"</script>'
+    timeline = acted().assign(remark=bad, **{bad: 'a,"b"'})
+    timeline.attrs['fea'] = {'source': {'name': video.name}, 'consent': bad, 'reason': bad}
+    page = open_page(write_report(timeline, tmp_path/'report.html', video), [video])
+    wait_for_video(page)
+    click_at(page, 4.05)
+    assert moment(page) == pytest.approx(4, abs=.01)
+    assert page.title() == f'Expressions in {video.name}'
+    assert page.locator('#rows td').filter(has_text='owned').first.inner_text() == bad
+    with page.expect_download() as download: page.locator('#csv').click()
+    download.value.save_as(tmp_path/'timeline.csv')
+    rows = list(csv.reader(io.StringIO((tmp_path/'timeline.csv').read_text())))
+    assert rows[0][-2:] == ['remark', bad] and rows[1][-2:] == [bad, 'a,"b"']
+
+
+def test_the_policy_stops_foreign_scripts(browser, report):
+    "Even if markup got in, it would not run"
+    page = browser.new_page()
+    page.goto(report.as_uri())
+    page.wait_for_selector('html[data-ready]')
+    page.evaluate("""() => { window.stopped = []; addEventListener('securitypolicyviolation', (event) => window.stopped.push(event.effectiveDirective));
+                             const s = document.createElement('script'); s.textContent = 'window.owned = true'; document.body.append(s);
+                             const i = new Image(); i.src = 'http://127.0.0.1:9/x.png'; document.body.append(i); }""")
+    wait(page, 'window.stopped.length >= 2')
+    assert page.evaluate('window.owned') is None and sorted(page.evaluate('window.stopped')) == ['img-src', 'script-src-elem']
+    page.close()
+
+
+def test_narrow_dark_and_printed(open_page, report):
+    page = open_page(report, [SAMPLE], viewport={'width': 390, 'height': 844}, color_scheme='dark', has_touch=True)
+    wait_for_video(page)
+    assert page.evaluate('document.documentElement.scrollWidth') <= 390
+    assert colour_at(page, 9.5, 1.02/1.26) != [255, 255, 255, 255]
+    box = panel_box(page)
+    page.touchscreen.tap(box['x'] + box['width']*4.05/12, box['y'] + 30)
+    assert moment(page) == pytest.approx(4, abs=.21)
+    assert page.locator('img.printed').is_hidden()
+    page.emulate_media(media='print')
+    assert page.locator('img.printed').is_visible() and page.locator('video').is_hidden()
+
+
+def test_without_scripts_the_picture_stands_in(browser, report):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(report.as_uri())
+    assert page.locator('img.printed').is_visible() and page.locator('#curves').is_hidden()
+    context.close()
+
+
+def test_nobody_in_the_video(open_page, tmp_path):
+    page = open_page(write_report(make_timeline([timeline_row(i, float(i), False) for i in range(4)]), tmp_path/'report.html'))
+    assert 'there are no curves' in page.locator('#curves').inner_text()
+    page.locator('#moment').focus()
+    page.keyboard.press('ArrowRight')
+    assert page.locator('#clock').inner_text() == '0:00:01'
+
+
+def test_one_still(open_page, tmp_path):
+    page = open_page(write_report(acted(1), tmp_path/'report.html'))
+    assert page.locator('.u-over').count() == 1
+
+
+def test_contrast(open_page, report):
+    "WCAG 2: text at 4.5 to 1 in both schemes"
+    for scheme in ('light', 'dark'):
+        page = open_page(report, [SAMPLE], color_scheme=scheme)
+        colours = page.evaluate("""() => { const probe = document.createElement('i'); document.body.append(probe);
+            return Object.fromEntries(['--page','--panel','--now','--ink','--quiet','--accent','--warn','--warn-page'].map((name) => {
+                probe.style.color = `var(${name})`; return [name, getComputedStyle(probe).color.match(/[\\d.]+/g).slice(0, 3).map(Number)]; })); }""")
+        light = {name: np.dot([.2126, .7152, .0722], [c/12.92 if c <= .04045 else ((c + .055)/1.055)**2.4 for c in np.array(rgb)/255])
+                 for name, rgb in colours.items()}
+        pairs = [(ink, ground) for ink in ('--ink', '--quiet', '--accent') for ground in ('--page', '--panel', '--now')] + [('--warn', '--warn-page')]
+        for ink, ground in pairs:
+            low, high = sorted((light[ink], light[ground]))
+            assert (high + .05)/(low + .05) >= 4.5, (scheme, ink, ground)

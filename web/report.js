@@ -1,0 +1,341 @@
+// The interactive part of fea's HTML report. Reads the table from #data; draws it with uPlot; loads nothing.
+'use strict';
+(() => {
+const $ = (id) => document.getElementById(id);
+const D = JSON.parse($('data').textContent);
+const N = D.times.length, BEGIN = D.times[0], END = D.end;
+const column = Object.fromEntries(D.columns.map((name, i) => [name, D.values[i]]));
+const rowsAt = Array.from({length: N}, () => []);
+D.still.forEach((still, row) => rowsAt[still].push(row));
+const video = $('video');
+const STRIP = [1.04, 1.14], TOP = 1.26, STEP = 1e-4; // as in fea.report; above it the marks of the peaks
+const DASHES = [[], [], [6, 3], [2, 2], [8, 3, 2, 3], [12, 4], [4, 4]];
+const state = {still: 0, mode: 'stack', hidden: new Set(), range: [BEGIN, END], page: 0, face: ''};
+let panels = [];
+
+document.documentElement.classList.add('js');
+const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const make = (tag, text, className) => {
+    const element = document.createElement(tag);
+    if (text !== undefined) element.textContent = text;
+    if (className) element.className = className;
+    return element;
+};
+
+// ---- time
+const endOf = (still) => still + 1 < N ? D.times[still + 1] : END;
+const stillAt = (time) => {
+    let low = 0, high = N - 1;
+    while (low < high) {
+        const middle = (low + high + 1) >> 1;
+        if (D.times[middle] <= time + 1e-6) low = middle; else high = middle - 1;
+    }
+    return low;
+};
+const clock = (seconds, digits) => {
+    const whole = Math.round(seconds * 1000), ms = whole % 1000, s = Math.floor(whole / 1000);
+    const text = `${Math.floor(s / 3600)}:${String(Math.floor(s / 60) % 60).padStart(2, '0')}:${String(s % 60).padStart(2, '0')}`;
+    return digits ? `${text}.${String(ms).padStart(3, '0')}` : text;
+};
+const INCREMENTS = [.1, .2, .5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
+const tickText = (time) => clock(time, time % 1 > 1e-6 && time % 1 < 1 - 1e-6).replace(/^0:/, '').replace(/(\.\d*?)0+$/, '$1');
+const percent = (value) => `${Math.round(100 * value)} %`;
+
+// ---- one panel per face
+function curves(face) { // times with a step's both ends; null where the face was not judged
+    const x = [], rows = [], runs = [];
+    let before = -1;
+    for (let still = 0; still < N; still++) {
+        const row = rowsAt[still].find((r) => column.face[r] === face && column.emotion[r] !== null);
+        if (row === undefined) {
+            if (before >= 0) { x.push(D.times[still]); rows.push(before); x.push(D.times[still] + STEP); rows.push(-1); }
+            before = -1;
+            continue;
+        }
+        const last = runs[runs.length - 1];
+        if (before >= 0 && last[2] === column.emotion[row]) last[1] = endOf(still);
+        else runs.push([D.times[still], endOf(still), column.emotion[row]]);
+        x.push(D.times[still]); rows.push(row);
+        before = row;
+    }
+    if (before >= 0) { x.push(END); rows.push(before); }
+    if (!x.length || x[0] > BEGIN) { x.unshift(BEGIN); rows.unshift(-1); }
+    if (x[x.length - 1] < END) { x.push(END); rows.push(-1); }
+    return {x, rows, runs};
+}
+
+function seriesOf(curve) {
+    const pick = (values) => curve.rows.map((row) => row < 0 ? null : values[row]);
+    const stepped = uPlot.paths.stepped({align: 1});
+    const common = {paths: stepped, points: {show: false}, spanGaps: false};
+    if (state.mode === 'valence') {
+        return [['valence', 'valence', []], ['expressiveness', 'expressiveness', [6, 3]]].map(([name, label, dash]) => (
+            {data: pick(column[name]), series: {...common, label, dash, width: 1.6, stroke: () => css('--ink')}}));
+    }
+    const shown = D.emotions.map((emotion, i) => ({...emotion, dash: DASHES[i], values: pick(column[emotion.column])}))
+        .filter((emotion) => !state.hidden.has(emotion.name));
+    if (state.mode === 'lines') {
+        return shown.map(({name, colour, dash, values}) => ({data: values, series: {...common, label: name, dash, width: 1.8, stroke: colour}}));
+    }
+    const below = new Array(curve.x.length).fill(0); // stacked: the highest first, each painted down to zero
+    return shown.map(({name, colour, values}) => ({
+        data: values.map((value, i) => value === null ? null : (below[i] += value)),
+        series: {...common, label: name, fill: colour, fillTo: 0, width: 0},
+    })).reverse();
+}
+
+function hatch(context) {
+    const tile = document.createElement('canvas'), size = 8 * devicePixelRatio;
+    tile.width = tile.height = size;
+    const pen = tile.getContext('2d');
+    pen.strokeStyle = css('--hatch');
+    pen.lineWidth = devicePixelRatio;
+    for (const shift of [-size, 0, size]) { pen.beginPath(); pen.moveTo(shift, size); pen.lineTo(shift + size, 0); pen.stroke(); }
+    return context.createPattern(tile, 'repeat');
+}
+
+function inside(u, paint) {
+    u.ctx.save();
+    u.ctx.beginPath();
+    u.ctx.rect(u.bbox.left, u.bbox.top, u.bbox.width, u.bbox.height);
+    u.ctx.clip();
+    paint(u.ctx, (time) => u.valToPos(time, 'x', true), (value) => u.valToPos(value, 'y', true));
+    u.ctx.restore();
+}
+
+function paintGround(u, runs) {
+    inside(u, (ctx, x) => {
+        ctx.fillStyle = css('--paper');
+        ctx.fillRect(u.bbox.left, u.bbox.top, u.bbox.width, u.bbox.height);
+        ctx.fillStyle = hatch(ctx);
+        ctx.fillRect(u.bbox.left, u.bbox.top, u.bbox.width, u.bbox.height);
+        ctx.fillStyle = css('--paper');
+        for (const [start, end] of runs) ctx.fillRect(x(start), u.bbox.top, x(end) - x(start), u.bbox.height);
+    });
+}
+
+function paintLabels(u, face, runs) {
+    const colours = Object.fromEntries(D.emotions.map((emotion) => [emotion.name, emotion.colour]));
+    const [low, high] = state.mode === 'valence' ? [u.scales.y.max - .2, u.scales.y.max - .01] : STRIP;
+    inside(u, (ctx, x, y) => {
+        for (const [start, end, emotion] of runs) {
+            ctx.fillStyle = colours[emotion];
+            ctx.fillRect(x(start), y(high), Math.max(x(end) - x(start), 1), y(low) - y(high));
+        }
+        if (state.mode === 'valence') return;
+        const size = 5 * devicePixelRatio;
+        ctx.setLineDash([]);
+        ctx.lineWidth = devicePixelRatio;
+        for (const peak of D.peaks) {
+            if (peak.face !== face || state.hidden.has(peak.emotion)) continue;
+            ctx.fillStyle = colours[peak.emotion];
+            ctx.strokeStyle = css('--ink');
+            ctx.beginPath();
+            ctx.moveTo(x(peak.time), y(STRIP[1]) - 1);
+            ctx.lineTo(x(peak.time) - size, y(STRIP[1]) - 1 - 1.5 * size);
+            ctx.lineTo(x(peak.time) + size, y(STRIP[1]) - 1 - 1.5 * size);
+            ctx.closePath(); ctx.fill(); ctx.stroke();
+        }
+    });
+}
+
+function draw(figure) {
+    const face = Number(figure.dataset.face), holder = figure.querySelector('.plot'), curve = curves(face), lines = seriesOf(curve);
+    const axis = {stroke: () => css('--ink'), grid: {stroke: () => css('--grid'), width: 1}, ticks: {stroke: () => css('--grid'), width: 1},
+                  font: '12px system-ui, sans-serif'};
+    const valence = state.mode === 'valence';
+    const u = new uPlot({
+        width: holder.clientWidth || 300, height: 150, legend: {show: false}, padding: [6, 26, 0, 0],
+        scales: {x: {time: false, range: () => state.range}, y: {range: () => valence ? [-1, 1.24] : [0, TOP]}},
+        axes: [
+            {...axis, size: 28, space: 64, incrs: INCREMENTS, values: (_, ticks) => ticks.map(tickText)},
+            {...axis, size: 34, splits: () => valence ? [-1, 0, 1] : [0, .5, 1], values: (_, ticks) => ticks.map((t) => String(t))},
+        ],
+        series: [{}, ...lines.map((line) => line.series)],
+        cursor: {sync: {key: 'fea'}, points: {show: false}, y: false, drag: {x: true, y: false, setScale: false}, bind: {dblclick: () => () => zoom(BEGIN, END)}},
+        hooks: {
+            drawClear: [(self) => paintGround(self, curve.runs)],
+            draw: [(self) => paintLabels(self, face, curve.runs)],
+            setSelect: [(self) => {
+                if (self.select.width < 8) return;
+                const from = self.posToVal(self.select.left, 'x'), to = self.posToVal(self.select.left + self.select.width, 'x');
+                self.setSelect({left: 0, top: 0, width: 0, height: 0}, false);
+                zoom(from, to);
+            }],
+            setCursor: [(self) => {
+                if (self.cursor.event) describe(self.cursor.left >= 0 ? stillAt(self.posToVal(self.cursor.left, 'x')) : state.still);
+            }],
+        },
+    }, [curve.x, ...lines.map((line) => line.data)], holder);
+    u.over.addEventListener('click', (event) => {
+        if (u.select.width > 0) return;
+        moveTo(stillAt(u.posToVal(event.clientX - u.over.getBoundingClientRect().left, 'x')), true);
+    });
+    u.over.addEventListener('mouseleave', () => describe(state.still));
+    const head = make('div', undefined, 'playhead');
+    u.over.append(head);
+    return {u, head, holder};
+}
+
+function drawAll() {
+    for (const panel of panels) panel.u.destroy();
+    panels = [...document.querySelectorAll('figure[data-face]')].map(draw);
+    placeHeads(headTime());
+}
+
+function zoom(from, to) {
+    const least = Math.max(3 * (END - BEGIN) / N, .2), middle = (from + to) / 2, half = Math.max(to - from, least) / 2;
+    const low = Math.min(Math.max(middle - half, BEGIN), Math.max(END - 2 * half, BEGIN));
+    state.range = [low, Math.min(low + 2 * half, END)];
+    for (const panel of panels) panel.u.setScale('x', {min: state.range[0], max: state.range[1]});
+    $('whole').disabled = state.range[1] - state.range[0] >= END - BEGIN - 1e-6;
+    placeHeads(headTime());
+}
+
+function zoomBy(factor) {
+    const width = (state.range[1] - state.range[0]) * factor, time = D.times[state.still];
+    const place = time >= state.range[0] && time <= state.range[1] ? time : (state.range[0] + state.range[1]) / 2;
+    zoom(place - width / 2, place + width / 2);
+}
+
+// ---- the present moment
+const usable = () => Boolean(video) && !video.error && video.readyState > 0;
+const headTime = () => usable() && !video.paused ? video.currentTime : D.times[state.still];
+
+function placeHeads(time) {
+    for (const {u, head} of panels) {
+        const left = u.valToPos(Math.max(time, BEGIN), 'x');
+        head.hidden = !(left >= 0 && left <= u.over.clientWidth);
+        head.style.transform = `translateX(${left}px)`;
+    }
+}
+
+function words(row) {
+    if (column.face[row] === null) return 'no face';
+    if (column.emotion[row] === null) return `face ${column.face[row]}: not judged (too small)`;
+    return `face ${column.face[row]}: ${column.emotion[row]} ${percent(column.confidence[row])}`;
+}
+
+function describe(still) {
+    const list = $('faces');
+    $('clock').textContent = clock(D.times[still], D.milliseconds);
+    list.replaceChildren(...rowsAt[still].map((row) => {
+        const item = make('li', words(row));
+        const emotion = D.emotions.find(({name}) => name === column.emotion[row]);
+        if (emotion) {
+            const swatch = make('span', '', 'swatch');
+            swatch.style.background = emotion.colour;
+            item.prepend(swatch);
+            item.append(make('span', `valence ${column.valence[row].toFixed(2)}, expressiveness ${column.expressiveness[row].toFixed(2)}`, 'quiet'));
+        }
+        return item;
+    }));
+}
+
+function moveTo(still, seek) {
+    state.still = Math.min(Math.max(still, 0), N - 1);
+    const time = D.times[state.still], slider = $('moment');
+    if (seek && usable()) video.currentTime = Math.min(time + 1e-3, video.duration || time);
+    slider.value = state.still;
+    slider.setAttribute('aria-valuetext', `${clock(time, D.milliseconds)}, ${rowsAt[state.still].map(words).join(', ')}`);
+    describe(state.still);
+    placeHeads(headTime());
+    if (seek) showRow();
+    for (const row of $('rows').rows) row.classList.toggle('now', Number(row.dataset.still) === state.still);
+}
+
+function follow() {
+    if (!usable() || video.paused) return;
+    const still = stillAt(video.currentTime);
+    if (still !== state.still) moveTo(still, false); else placeHeads(video.currentTime);
+    requestAnimationFrame(follow);
+}
+
+// ---- the table, a page at a time
+const PAGE = 25;
+const decimals = Object.fromEntries(D.columns.map((name) => [name, name === 'time' ? 3 : /^(x|y|width|height)$/.test(name) ? 0 : 3]));
+const cell = (value, name) => value === null ? '' : typeof value === 'number' && name !== 'face' ? value.toFixed(decimals[name]) : String(value);
+const chosen = () => state.face === '' ? D.still.map((_, row) => row) : D.still.map((_, row) => row).filter((row) => String(column.face[row]) === state.face);
+
+function showPage(page) {
+    const rows = chosen(), pages = Math.max(Math.ceil(rows.length / PAGE), 1);
+    state.page = Math.min(Math.max(page, 0), pages - 1);
+    $('rows').replaceChildren(...rows.slice(PAGE * state.page, PAGE * (state.page + 1)).map((row) => {
+        const line = make('tr');
+        line.dataset.still = D.still[row];
+        line.classList.toggle('now', D.still[row] === state.still);
+        D.columns.forEach((name) => {
+            const box = make('td');
+            if (name === 'timestamp') {
+                const button = make('button', column.timestamp[row], 'go');
+                button.dataset.time = D.times[D.still[row]];
+                box.append(button);
+            } else {
+                box.textContent = cell(column[name][row], name);
+                if (typeof column[name][row] === 'number') box.className = 'number';
+            }
+            line.append(box);
+        });
+        return line;
+    }));
+    $('page').textContent = `page ${state.page + 1} of ${pages}, ${rows.length} rows`;
+    $('earlier').disabled = state.page === 0;
+    $('later').disabled = state.page === pages - 1;
+}
+
+function showRow() { // turn to the page of the present moment
+    const place = chosen().findIndex((row) => D.still[row] >= state.still);
+    if (place >= 0 && Math.floor(place / PAGE) !== state.page) showPage(Math.floor(place / PAGE));
+}
+
+function download() {
+    const quote = (value) => value === null ? '' : /[",\n\r]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value);
+    const lines = [D.columns.map(quote).join(','), ...D.still.map((_, row) => D.columns.map((name) => quote(column[name][row])).join(','))];
+    const link = make('a');
+    link.href = URL.createObjectURL(new Blob([lines.join('\n') + '\n'], {type: 'text/csv'}));
+    link.download = 'timeline.csv';
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+// ---- start
+function start() {
+    for (const input of document.querySelectorAll('input[name=mode]')) {
+        input.addEventListener('change', () => { state.mode = input.value; $('legend').disabled = input.value === 'valence'; drawAll(); });
+    }
+    for (const input of document.querySelectorAll('#legend input')) {
+        input.addEventListener('change', () => { if (input.checked) state.hidden.delete(input.value); else state.hidden.add(input.value); drawAll(); });
+    }
+    $('moment').addEventListener('input', (event) => moveTo(Number(event.target.value), true));
+    $('closer').addEventListener('click', () => zoomBy(.5));
+    $('wider').addEventListener('click', () => zoomBy(2));
+    $('whole').addEventListener('click', () => zoom(BEGIN, END));
+    $('earlier').addEventListener('click', () => showPage(state.page - 1));
+    $('later').addEventListener('click', () => showPage(state.page + 1));
+    $('only').addEventListener('change', (event) => { state.face = event.target.value; showPage(0); showRow(); });
+    $('csv').addEventListener('click', download);
+    document.addEventListener('click', (event) => {
+        const button = event.target.closest('button.go');
+        if (!button) return;
+        moveTo(stillAt(Number(button.dataset.time)), true);
+        if (!button.closest('#rows')) $('curves').scrollIntoView({block: 'start', behavior: matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth'});
+    });
+    if (video) {
+        video.addEventListener('play', follow);
+        for (const event of ['seeked', 'pause']) video.addEventListener(event, () => { const still = stillAt(video.currentTime); if (still !== state.still) moveTo(still, false); });
+        const failed = () => { $('no-video').hidden = false; video.hidden = true; };
+        video.addEventListener('error', failed);
+        if (video.error) failed();
+    }
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', drawAll);
+    new ResizeObserver(() => {
+        for (const {u, holder} of panels) if (holder.clientWidth && holder.clientWidth !== u.width) u.setSize({width: holder.clientWidth, height: 150});
+        placeHeads(headTime());
+    }).observe($('curves'));
+    drawAll();
+    showPage(0);
+    moveTo(0, false);
+    document.documentElement.dataset.ready = Math.round(performance.now()); // ms since the page was asked for
+}
+start();
+})();
