@@ -9,7 +9,7 @@ PIP = -m pip install --disable-pip-version-check --quiet -c constraints.txt
 SOURCES = setup.py settings.ini constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test dev export bench cloud register constraints clean
+.PHONY: help demo test dev docs export bench cloud register constraints clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -36,7 +36,13 @@ $(VENV)/.installed: $(SOURCES)
 	@echo "$(VENV) takes $$(du -sm $(VENV) | cut -f1) MB"
 	@touch $@
 
+define get_chromium
+@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && { apt-get update -q && apt-get install -y -q chromium; } >/dev/null 2>&1; } \
+|| echo "There is no chromium: the tests of pages will be skipped. On Debian: apt-get install chromium"
+endef
+
 test: $(TEST_VENV)/.installed ## Every check: notebooks clean and exported, each run as a test, tests/, ruff, mypy
+	$(get_chromium)
 	@$(TEST_VENV)/bin/python tools/run_tests.py
 
 dev: $(TEST_VENV)/.installed ## Install what writing notebooks needs (about 7 GB, most of it PyTorch)
@@ -53,6 +59,9 @@ export: $(TEST_VENV)/.installed ## Clean the notebooks, bring fea/ and README.md
 	@$(TEST_VENV)/bin/nbdev_clean
 	@$(TEST_VENV)/bin/python tools/export.py
 	@$(TEST_VENV)/bin/python tools/make_readme.py
+
+docs: $(TEST_VENV)/.installed ## The documentation site, into _docs (no broken link passes)
+	@$(TEST_VENV)/bin/python tools/make_docs.py --out _docs
 
 bench: $(TEST_VENV)/.installed ## Measure speed and memory (some minutes)
 	$(TEST_VENV)/bin/python bench/run.py

@@ -9,7 +9,7 @@ __all__ = ['NEEDED', 'OPTIONAL', 'TABLE_SUFFIXES', 'COLUMN_MEANINGS', 'TABLES', 
            'resting_faces', 'exclusion_rule', 'place_respondents', 'by_group', 'Study', 'compute_study',
            'describe_study', 'write_study', 'is_study', 'run_study']
 
-# %% ../nbs/04_study.ipynb #721fcb74
+# %% ../nbs/04_study.ipynb #6bc2d2f0
 import hashlib
 import json
 import os
@@ -32,25 +32,20 @@ from .extract import check_fps, probe_source
 from .local_inference import MEANING, RESULT, analyze_one
 from .study_comparisons import Comparison, choose_comparisons, compare_all, group_columns
 from .study_curves import MEASURES, Traces, on_clock, recording_end, respondent_faces, respondent_rows, rest_level, sampling_rate, trace_table, valid_share
-from .study_metrics import CLOSING, OPENING, StudySettings, curve_table, peak_table, percentages, read_segments, respondent_scores, score_table, segment_table
+from .study_metrics import CLOSING, OPENING, StudySettings, curve_table, peak_table, percentages, read_segments, read_text_table, respondent_scores, score_table, segment_table
 from .study_statistics import FEWEST
 from .timeline import read_timeline, require_pyarrow
 
 # %% ../nbs/04_study.ipynb #49f9dd7c
 NEEDED, OPTIONAL = ('respondent', 'stimulus', 'video'), ('offset', 'duration', 'face')
 
-# %% ../nbs/04_study.ipynb #8590fb73
+# %% ../nbs/04_study.ipynb #e1c7ac49
 def read_manifest(
     path:str|Path, # A CSV
 )->pd.DataFrame: # `respondent`, `stimulus`, `video` (a path that exists), `offset`, `duration`, `face`, and the group columns
     "Read and check a manifest; raises `InputError` naming the row, as a spreadsheet counts, that is wrong"
-    path = Path(path)
-    try: table = pd.read_csv(path, dtype='str', encoding='utf-8-sig', skipinitialspace=True)
-    except FileNotFoundError as e: raise InputError(f'{path}: no such manifest') from e
-    except (ValueError, OSError) as e:
-        raise InputError(f'{path}: not a readable CSV in UTF-8 ({type(e).__name__}); a manifest has the columns {", ".join(NEEDED)}') from e
+    path, table = Path(path), read_text_table(path, 'manifest', NEEDED)
     check_columns(table, path)
-    table = table.apply(lambda column: column.str.strip()).replace('', pd.NA).dropna(how='all', ignore_index=True)
     for column in OPTIONAL: table[column] = numbers(table, column, path)
     table = table.assign(offset=table.offset.fillna(0.), face=table.face.astype('Int64'))
     check_rows(table, path)
@@ -59,16 +54,12 @@ def read_manifest(
     if lost: raise InputError(f'{path}: no such file: {", ".join(lost[:3])}' + (f' and {len(lost) - 3} more' if len(lost) > 3 else ''))
     return table[[*NEEDED, *OPTIONAL, *group_columns(table)]]
 
-# %% ../nbs/04_study.ipynb #3b3780b8
+# %% ../nbs/04_study.ipynb #a42ac821
 def check_columns(
     table:pd.DataFrame, # As read
     path:Path, # Of the manifest
 )->None:
     "Which columns a manifest may have; raises `InputError`"
-    if any(mark in str(c) for c in table for mark in ';\t'):
-        raise InputError(f'{path}: columns are separated by semicolons or tabs; save it as CSV with commas')
-    missing = [c for c in NEEDED if c not in table]
-    if missing: raise InputError(f"{path}: column {', '.join(missing)} missing; a manifest has {', '.join(NEEDED)}")
     unknown = [str(c) for c in table if c not in NEEDED + OPTIONAL and c not in group_columns(table)]
     known = ', '.join(NEEDED + OPTIONAL)
     if unknown: raise InputError(f"{path}: unknown column {', '.join(unknown)}; known are {known}, and groups, for example group_{unknown[0]}")
@@ -409,7 +400,7 @@ def describe_study(
             'models': models, 'notes': notes, 'consent': consent, 'meaning': MEANING,
             'columns': COLUMN_MEANINGS}
 
-# %% ../nbs/04_study.ipynb #f4bd7bef
+# %% ../nbs/04_study.ipynb #e206c0be
 def write_study(
     study:Study, # Results
     kind:str='csv', # 'csv' or 'parquet'
@@ -418,6 +409,7 @@ def write_study(
     "Write the tables and `study.json`, all or none; raises `OutputError` where files of somebody else are in the way"
     names = [f'{t}.{k}' for t in TABLES for k in ('csv', 'parquet')] + ['study.json', 'report.html']
     there = [n for n in names if (study.folder/n).exists()]
+    pictures = [p for name in ('stimulus', 'comparison') for p in study.folder.glob(f'figures/{name}_*')]
     if there and not overwrite and not is_study(study.folder):
         raise OutputError(f'{study.folder/there[0]}: exists already and is not of a study; choose another folder (--out), or --overwrite')
     with writing(study.folder), tempfile.TemporaryDirectory(dir=study.folder) as new:
@@ -427,7 +419,7 @@ def write_study(
             if kind == 'csv': frame.to_csv(f'{new}/{table}.csv', index=False, float_format='%.6g', lineterminator='\n')
             else: frame.to_parquet(f'{new}/{table}.parquet', index=False)
         Path(new, 'study.json').write_text(json.dumps(study.about, indent=1, ensure_ascii=False), encoding='utf-8')
-        for old in there: (study.folder/old).unlink()
+        for old in [*(study.folder/n for n in there), *pictures]: old.unlink()
         for file in Path(new).iterdir(): shutil.move(file, study.folder/file.name)
 
 # %% ../nbs/04_study.ipynb #629da4cc

@@ -162,7 +162,7 @@ def segment_frame(
     columns = {f'{label}: {m}': values[:, i, MEASURES.index(m)] for i, label in enumerate(segments.label) for m in measures}
     return pd.DataFrame(columns, index=list(traces.respondents))
 
-# %% ../nbs/62_study_comparisons.ipynb #067b9d9a
+# %% ../nbs/62_study_comparisons.ipynb #38bc89db
 def compare_all(
     comparisons:Sequence[Comparison], # The questions
     traces:Mapping[str, Traces], # By stimulus
@@ -173,7 +173,7 @@ def compare_all(
     "All comparisons of a study"
     curves, values = [], []
     for question in comparisons:
-        a, b, paired = two_samples(question, traces, respondents)
+        a, b, paired = two_samples(question, traces, respondents, settings.paired)
         if not len(a.respondents) or not len(b.respondents): continue
         curves.append(difference_table(question, a, b, paired, len(comparisons), settings))
         scores_a, scores_b = (respondent_scores(t, settings.threshold) for t in (a, b))

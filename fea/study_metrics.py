@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['THRESHOLD', 'OPENING', 'CLOSING', 'SCORES', 'SEGMENT_COLUMNS', 'PROMINENCE', 'curve_table', 'peak_end_scores',
-           'percentages', 'respondent_scores', 'score_table', 'audience_scores', 'read_segments', 'check_segments',
-           'segment_values', 'segment_table', 'peak_table', 'StudySettings']
+           'percentages', 'respondent_scores', 'score_table', 'audience_scores', 'read_text_table', 'read_segments',
+           'check_segments', 'segment_values', 'segment_table', 'peak_table', 'StudySettings']
 
-# %% ../nbs/61_study_metrics.ipynb #9a19673c
+# %% ../nbs/61_study_metrics.ipynb #fd450650
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,7 +131,28 @@ def audience_scores(
     low, high = (2 * values[0] - high).clip(0), (2 * values[0] - low).clip(0, 1)
     return pd.DataFrame({'score': list(drawn), 'of': 'audience', 'n': n, 'value': values[0], 'low': low, 'high': high})
 
-# %% ../nbs/61_study_metrics.ipynb #f383b126
+# %% ../nbs/61_study_metrics.ipynb #ae84b143
+def read_text_table(
+    path:str|Path, # A CSV of the user's
+    what:str, # What it should be, for example 'manifest'
+    columns:tuple[str, ...], # That it needs
+)->pd.DataFrame: # All columns as text, without spaces around; empty cells are missing, empty rows are gone
+    "Read a CSV that a person wrote; raises `InputError`"
+    needs = f"a {what} has the columns {', '.join(columns)}"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('error', pd.errors.ParserWarning) # a row with more cells than the header
+            table = pd.read_csv(path, dtype='str', encoding='utf-8-sig', index_col=False)
+    except FileNotFoundError as e: raise InputError(f'{path}: no such {what}') from e
+    except pd.errors.ParserWarning as e: raise InputError(f'{path}: a row has more cells than the header; put text that holds a comma into double quotes') from e
+    except (ValueError, OSError) as e: raise InputError(f'{path}: not a readable CSV in UTF-8 ({type(e).__name__}); {needs}') from e
+    table.columns = table.columns.str.strip()
+    if any(mark in c for c in table for mark in ';\t'): raise InputError(f'{path}: columns are separated by semicolons or tabs; save it as CSV with commas')
+    missing = [c for c in columns if c not in table]
+    if missing: raise InputError(f"{path}: column {', '.join(missing)} missing; {needs}")
+    return table.apply(lambda column: column.str.strip()).replace('', pd.NA).dropna(how='all', ignore_index=True)
+
+# %% ../nbs/61_study_metrics.ipynb #725f5da7
 SEGMENT_COLUMNS = ('stimulus', 'start', 'end', 'label')
 
 def read_segments(
@@ -138,18 +160,15 @@ def read_segments(
     durations:dict[str, float], # s, by stimulus
 )->pd.DataFrame: # Columns `SEGMENT_COLUMNS`, by stimulus and start
     "Read scenes; raises `InputError` naming the row, as a spreadsheet counts, that is wrong"
-    try: table = pd.read_csv(path, dtype={'stimulus': 'str', 'label': 'str'}, skipinitialspace=True)
-    except FileNotFoundError as e: raise InputError(f'{path}: no such segment file') from e
-    except (ValueError, OSError) as e: raise InputError(f'{path}: not a readable CSV of segments ({type(e).__name__})') from e
-    if 'stimulus' not in table and len(durations) == 1: table['stimulus'] = next(iter(durations))
-    missing, more = [c for c in SEGMENT_COLUMNS if c not in table], [str(c) for c in table if c not in SEGMENT_COLUMNS]
-    if missing or more: raise InputError(f"{path}: {'column ' + ', '.join(missing) + ' missing' if missing else 'unknown column ' + ', '.join(more)}; "
-                                         f"segments have {', '.join(SEGMENT_COLUMNS)}")
+    table = read_text_table(path, 'segment file', SEGMENT_COLUMNS[len(durations) == 1:])
+    if 'stimulus' not in table: table['stimulus'] = next(iter(durations))
+    more = [c for c in table if c not in SEGMENT_COLUMNS]
+    if more: raise InputError(f"{path}: unknown column {', '.join(more)}; a segment file has the columns {', '.join(SEGMENT_COLUMNS)}")
     table = table[list(SEGMENT_COLUMNS)].assign(start=pd.to_numeric(table.start, errors='coerce'), end=pd.to_numeric(table.end, errors='coerce'))
     check_segments(table, durations, str(path))
     return table.sort_values(['stimulus', 'start'], ignore_index=True)
 
-# %% ../nbs/61_study_metrics.ipynb #4e45b76f
+# %% ../nbs/61_study_metrics.ipynb #13f07184
 def check_segments(
     table:pd.DataFrame, # Columns `SEGMENT_COLUMNS`
     durations:dict[str, float], # s, by stimulus
@@ -171,7 +190,7 @@ def check_segments(
         first, second = ordered.iloc[bad[0] - 1], ordered.iloc[bad[0]]
         raise InputError(f"{name}: segments '{first.label}' and '{second.label}' of '{second.stimulus}' overlap; mend one of them")
 
-# %% ../nbs/61_study_metrics.ipynb #59b3f6f1
+# %% ../nbs/61_study_metrics.ipynb #0df0177d
 def segment_values(
     traces:Traces, # Of one stimulus
     segments:pd.DataFrame, # Its scenes, from `read_segments`
@@ -186,7 +205,7 @@ def segment_values(
     sums = np.einsum('sb,rbm->rsm', weights, np.where(seen, traces.values, 0))
     return np.where(total >= weights.sum(1)[:, None] / 2 - 1e-9, sums / np.maximum(total, 1e-9), np.nan)
 
-# %% ../nbs/61_study_metrics.ipynb #9140047f
+# %% ../nbs/61_study_metrics.ipynb #02b8d2e3
 def segment_table(
     traces:Traces, # Of one stimulus
     segments:pd.DataFrame, # Its scenes, from `read_segments`
@@ -200,7 +219,7 @@ def segment_table(
     scenes = segments[['label', 'start', 'end']].loc[segments.index.repeat(len(MEASURES))].reset_index(drop=True)
     return scenes.assign(measure=list(MEASURES) * len(segments)).join(table).assign(share=share)
 
-# %% ../nbs/61_study_metrics.ipynb #35426fc7
+# %% ../nbs/61_study_metrics.ipynb #15269179
 PROMINENCE = .05 # of a mean curve
 
 def peak_table(
@@ -217,7 +236,7 @@ def peak_table(
                                     'prominence': found.prominence, 'width': found.width * width, 'n': at.n}))
     return pd.concat(tables, ignore_index=True)
 
-# %% ../nbs/61_study_metrics.ipynb #85e7624b
+# %% ../nbs/61_study_metrics.ipynb #f065c453
 @dataclass(frozen=True)
 class StudySettings:
     "What the numbers of a study depend on, beside the recordings"
@@ -231,3 +250,4 @@ class StudySettings:
     draws:int=DRAWS # Bootstrap draws and permutations
     seed:int=SEED # Of the random numbers
     prominence:float=PROMINENCE # Least prominence of a peak
+    paired:bool|None=None # Compare stimuli within persons (True) or between them (False); None: within where enough saw both

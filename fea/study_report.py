@@ -354,7 +354,7 @@ def compared_rows(
     return pd.DataFrame({'what': what, 'a': values.mean_a, 'b': values.mean_b, 'difference': with_interval(values, 'difference'),
                          'p': values.p_adjusted, 'effect (Hedges g)': values.effect})
 
-# %% ../nbs/48_study_report.ipynb #30a149b3
+# %% ../nbs/48_study_report.ipynb #67ac1acf
 def comparison_section(
     study:'Study', # Results
 )->str: # HTML
@@ -367,7 +367,8 @@ def comparison_section(
                  f'whole study (Holm), scores and scenes each as one family. Set off: p below {1 - settings["level"]:.2g}.</p>')
     for i, (name, rows) in enumerate(study.differences.groupby('comparison', sort=False)):
         row = rows.iloc[0]
-        how = f'Within persons: {rows.n_a.max()} saw both.' if row.paired else f'Between persons: {rows.n_a.max()} and {rows.n_b.max()} respondents.'
+        how = f'Within persons: {rows.n_a.max()} saw both.' if row.paired else f'Between persons: {rows.n_a.max()} and {rows.n_b.max()} respondents' + (
+            '; who saw both is left out, so that the samples are independent.' if row.by == 'stimulus' else '.')
         parts += [f'<h3>{html.escape(str(name))}</h3><p>{how}</p>', found_sentence(rows, settings['bin'])]
         draw = partial(draw_comparison, rows, settings)
         if i < MOST_PICTURES: parts.append(embedded(draw, f'{name}: two curves and their difference'))
@@ -464,15 +465,14 @@ def figures(
     if study.differences.empty: return
     for i, (_, rows) in enumerate(study.differences.groupby('comparison', sort=False), 1): yield f'comparison_{i}', draw_comparison(rows, settings)
 
-# %% ../nbs/48_study_report.ipynb #cc162514
+# %% ../nbs/48_study_report.ipynb #91f814cc
 def write_figures(
     study:'Study', # Results; its folder gets `figures`
 )->list[Path]: # The files
-    "Write every picture as PNG and SVG; those of an earlier study are removed"
+    "Write every picture as PNG and SVG"
     folder, files = study.folder/'figures', []
     with writing(folder):
         folder.mkdir(exist_ok=True)
-        for old in [*folder.glob('stimulus_*'), *folder.glob('comparison_*')]: old.unlink()
         for name, figure in figures(study):
             for kind in ('png', 'svg'):
                 files.append(folder/f'{name}.{kind}')

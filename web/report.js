@@ -325,7 +325,9 @@ function start() {
         for (const event of ['seeked', 'pause']) video.addEventListener(event, () => { const still = stillAt(video.currentTime); if (still !== state.still) moveTo(still, false); });
         const failed = () => { $('no-video').hidden = false; video.hidden = true; };
         video.addEventListener('error', failed);
-        if (video.error) failed();
+        const settle = () => { if (!video.currentTime) video.currentTime = D.times[state.still] + 1e-3; }; // some browsers show a black box until then
+        video.addEventListener('loadedmetadata', settle);
+        if (video.error) failed(); else if (video.readyState > 0) settle();
     }
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', drawAll);
     new ResizeObserver(() => {
