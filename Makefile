@@ -84,5 +84,5 @@ constraints: ## Write the versions of the development set to constraints.txt, af
 	| grep -v -i -E '^(nvidia|cuda|triton)'; } > constraints.new && mv constraints.new constraints.txt
 
 clean: ## Remove what was built; the environments stay
-	rm -rf build dist *.egg-info $(OUT) .ruff_cache .mypy_cache .pytest_cache
+	rm -rf build dist *.egg-info _docs $(OUT) .ruff_cache .mypy_cache .pytest_cache
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +

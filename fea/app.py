@@ -346,14 +346,14 @@ def ask_viewers(
     st.caption('Scenes, resting faces, several films in one recording and other settings: fea study on the command line.')
     return [{str(name): value for name, value in row.items()} for row in edited.drop(columns='video').to_dict('records')]
 
-# %% ../nbs/41_app.ipynb #a28a9b7a
+# %% ../nbs/41_app.ipynb #bc967e50
 def show_comparison(
     folder:Path, # Of a study
 )->None:
     "Curves, scores, who was left out, and the files"
     import pandas as pd
     import streamlit as st
-    for picture in sorted((folder/'figures').glob('*.png')): st.image(str(picture))
+    for picture in re.findall(r'<picture>.*?</picture>', (folder/REPORT).read_text(encoding='utf-8'), re.DOTALL): st.html(picture)
     about = json.loads((folder/'study.json').read_text(encoding='utf-8'))
     st.caption(literal(about['exclusion_rule']))
     for name, title in (('scores', 'Scores'), ('comparisons', 'Comparisons'), ('respondents', 'Viewers')):
@@ -400,7 +400,7 @@ def open_spaces(
     atexit.register(spaces.close_all)
     return spaces
 
-# %% ../nbs/41_app.ipynb #fd3bc557
+# %% ../nbs/41_app.ipynb #1d034f35
 def page(
     root:str|Path, # Folder of the server, mode 0700
     max_upload_mb:int=1000, # Largest file, MB
@@ -411,6 +411,7 @@ def page(
     from streamlit.runtime.scriptrunner import get_script_run_ctx
     from fea.local_inference import MEANING
     st.set_page_config(page_title='fea', layout='wide')
+    st.html('<style>.stMainBlockContainer { padding-top: 2.5rem } .stMainBlockContainer picture img { width: 100% }</style>')
     if 'visit' not in st.session_state:
         context = get_script_run_ctx()
         limits = Limits(max_upload_mb, total_mb=4 * max_upload_mb)

@@ -366,7 +366,7 @@ def work()->None:
     try: JOBS[request['job']](request, say)
     except FeaError as e: say(error=str(e))
 
-# %% ../nbs/65_app_work.ipynb #349c3bd4
+# %% ../nbs/65_app_work.ipynb #3e074cef
 SLOTS = threading.BoundedSemaphore(max(2, (os.cpu_count() or 2) // 2)) # analyses at a time, in all sessions together
 COMMAND = (sys.executable, '-P', '-c', 'from fea.app_work import work; work()') # -P: nothing is imported from the current folder
 UNEXPECTED = 'the work ended unexpectedly; the file may be damaged in a way that nobody foresaw. Convert it to H.264 in MP4 and try again'
@@ -377,7 +377,7 @@ class Task:
     request:dict[str, Any] # JSON-able; `job` is a key of `JOBS`
     state:str='waiting' # Then 'running', then 'done', 'failed' or 'stopped'
     fraction:float=0. # 0 to 1
-    stage:str='Waiting for other work' # For people
+    stage:str='Waiting' # For people
     error:str='' # Why it failed
     notes:list[str]=field(default_factory=list) # What the user should know besides
     process:subprocess.Popen[str]|None=None # While it runs
@@ -410,7 +410,7 @@ class Task:
         "Start the process, hear it out, and see how it ended"
         environment = os.environ | {'MPLBACKEND': 'Agg', 'PYTHONUTF8': '1'}
         with subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding='utf-8', env=environment) as process:
-            self.process, self.state = process, 'running'
+            self.process, self.state, self.stage = process, 'running', 'Starting'
             assert process.stdin is not None and process.stdout is not None
             process.stdin.write(json.dumps(self.request) + '\n')
             process.stdin.flush() # and stays open, see `work`
