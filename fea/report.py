@@ -229,7 +229,7 @@ def contact_sheet(
     kept = runs.loc[(runs.end - runs.start).sort_values(kind='stable', ascending=False).index[:most]].sort_values(['start', 'face'])
     columns = min(8, len(kept))
     fig, axes = plt.subplots(-(-len(kept)//columns), columns, squeeze=False, layout='constrained',
-                             figsize=(max(1.3*columns, 4), .8 + 1.7*-(-len(kept)//columns)))
+                             figsize=(max(1.3*columns, 4.8), .8 + 1.7*-(-len(kept)//columns)))
     for ax in axes.flat[len(kept):]: ax.axis('off')
     images, tiles = read_stills(video, kept.start, recorded_settings(timeline)['fps']), zip(axes.flat, kept.itertuples(), strict=False)
     for _, group in kept.groupby('start'):

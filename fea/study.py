@@ -9,7 +9,7 @@ __all__ = ['NEEDED', 'OPTIONAL', 'TABLE_SUFFIXES', 'COLUMN_MEANINGS', 'TABLES', 
            'resting_faces', 'exclusion_rule', 'place_respondents', 'by_group', 'Study', 'compute_study',
            'describe_study', 'write_study', 'is_study', 'run_study']
 
-# %% ../nbs/04_study.ipynb #6bc2d2f0
+# %% ../nbs/04_study.ipynb #287b7026
 import hashlib
 import json
 import os
@@ -32,7 +32,8 @@ from .extract import check_fps, probe_source
 from .local_inference import MEANING, RESULT, analyze_one
 from .study_comparisons import Comparison, choose_comparisons, compare_all, group_columns
 from .study_curves import MEASURES, Traces, on_clock, recording_end, respondent_faces, respondent_rows, rest_level, sampling_rate, trace_table, valid_share
-from .study_metrics import CLOSING, OPENING, StudySettings, curve_table, peak_table, percentages, read_segments, read_text_table, respondent_scores, score_table, segment_table
+from .study_metrics import (CLOSING, OPENING, StudySettings, curve_table, peak_table, percentages, read_segments, read_text_table, respondent_scores,
+                               score_table, segment_table)
 from .study_statistics import FEWEST
 from .timeline import read_timeline, require_pyarrow
 

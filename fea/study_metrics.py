@@ -131,7 +131,7 @@ def audience_scores(
     low, high = (2 * values[0] - high).clip(0), (2 * values[0] - low).clip(0, 1)
     return pd.DataFrame({'score': list(drawn), 'of': 'audience', 'n': n, 'value': values[0], 'low': low, 'high': high})
 
-# %% ../nbs/61_study_metrics.ipynb #ae84b143
+# %% ../nbs/61_study_metrics.ipynb #1a197980
 def read_text_table(
     path:str|Path, # A CSV of the user's
     what:str, # What it should be, for example 'manifest'
@@ -144,15 +144,17 @@ def read_text_table(
             warnings.simplefilter('error', pd.errors.ParserWarning) # a row with more cells than the header
             table = pd.read_csv(path, dtype='str', encoding='utf-8-sig', index_col=False)
     except FileNotFoundError as e: raise InputError(f'{path}: no such {what}') from e
-    except pd.errors.ParserWarning as e: raise InputError(f'{path}: a row has more cells than the header; put text that holds a comma into double quotes') from e
+    except pd.errors.ParserWarning as e:
+        raise InputError(f'{path}: a row has more cells than the header; put text that holds a comma into double quotes') from e
     except (ValueError, OSError) as e: raise InputError(f'{path}: not a readable CSV in UTF-8 ({type(e).__name__}); {needs}') from e
     table.columns = table.columns.str.strip()
-    if any(mark in c for c in table for mark in ';\t'): raise InputError(f'{path}: columns are separated by semicolons or tabs; save it as CSV with commas')
+    if any(mark in str(c) for c in table for mark in ';\t'):
+        raise InputError(f'{path}: columns are separated by semicolons or tabs; save it as CSV with commas')
     missing = [c for c in columns if c not in table]
     if missing: raise InputError(f"{path}: column {', '.join(missing)} missing; {needs}")
     return table.apply(lambda column: column.str.strip()).replace('', pd.NA).dropna(how='all', ignore_index=True)
 
-# %% ../nbs/61_study_metrics.ipynb #725f5da7
+# %% ../nbs/61_study_metrics.ipynb #4d6c314d
 SEGMENT_COLUMNS = ('stimulus', 'start', 'end', 'label')
 
 def read_segments(
@@ -162,7 +164,7 @@ def read_segments(
     "Read scenes; raises `InputError` naming the row, as a spreadsheet counts, that is wrong"
     table = read_text_table(path, 'segment file', SEGMENT_COLUMNS[len(durations) == 1:])
     if 'stimulus' not in table: table['stimulus'] = next(iter(durations))
-    more = [c for c in table if c not in SEGMENT_COLUMNS]
+    more = [str(c) for c in table if c not in SEGMENT_COLUMNS]
     if more: raise InputError(f"{path}: unknown column {', '.join(more)}; a segment file has the columns {', '.join(SEGMENT_COLUMNS)}")
     table = table[list(SEGMENT_COLUMNS)].assign(start=pd.to_numeric(table.start, errors='coerce'), end=pd.to_numeric(table.end, errors='coerce'))
     check_segments(table, durations, str(path))

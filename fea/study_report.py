@@ -249,13 +249,13 @@ picture img{display:block;width:100%;height:auto;margin:.4rem 0}code{font-size:.
 MOST_PICTURES = 12 # comparisons that are drawn; all are in the tables
 MOST_ROWS = 200 # respondents listed in the page; all are in the table
 
-# %% ../nbs/48_study_report.ipynb #18061d4c
+# %% ../nbs/48_study_report.ipynb #40260bde
 def title_of(
     study:'Study', # Results
 )->str: # For example 'Study: spring_ads'
     "The study is called as its manifest, or as its folder where that is only called manifest"
-    name = Path(study.about['manifest']).stem
-    return f"Study: {name if name != 'manifest' else study.folder.resolve().name}"
+    names = [n for n in (Path(study.about['manifest']).stem, study.folder.resolve().name) if n.lower() not in ('manifest', 'study')]
+    return f'Study: {names[0]}' if names else 'Study'
 
 # %% ../nbs/48_study_report.ipynb #ae0fe721
 def overview_section(

@@ -48,7 +48,7 @@ def result_folder(
     if sources != [video]: raise InputError(f'{video}: holds {len(sources)} videos; give them one by one')
     return result_folders(sources, out)[0]
 
-# %% ../nbs/49_view_cli.ipynb #ce6660af
+# %% ../nbs/49_view_cli.ipynb #e90dda7e
 @commands.command(short_help='One page on a video, to open in a browser.', help="""Write one self-contained HTML page on a video: summary, data
 quality, an interactive timeline beside the video, peaks, the table, and what the numbers mean.""")
 def report(
@@ -60,9 +60,10 @@ def report(
     overwrite:Overwrite=False, # Older results
 )->None:
     "Write the page"
-    from fea.html_report import write_report
+    from fea.html_report import check_place, write_report
     from fea.quality import frame_quality
     folder = result_folder(video, out)
+    check_place(folder/'report.html', overwrite)
     table = find_timeline(video, timeline, folder, fps, overwrite)
     folder.mkdir(parents=True, exist_ok=True)
     typer.echo(write_report(table, folder/'report.html', video, embed, frame_quality(table, video), overwrite))

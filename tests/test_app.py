@@ -196,6 +196,12 @@ def analysed(server:Server, browser:'sync_api.Browser')->Iterator['sync_api.Page
         yield page
 
 
+def test_an_upload_leaves_the_memory(analysed:'sync_api.Page', server:Server)->None:
+    "Streamlit would keep it there until the session ends"
+    held = re.search(r'cache_type="UploadedFileManager".*? ([0-9.]+)$', httpx.get(f'{server.url}/_stcore/metrics').text, re.MULTILINE)
+    assert held is None or float(held[1]) == 0
+
+
 def test_the_timeline_follows_the_video(analysed:'sync_api.Page')->None:
     video, plots = analysed.get_by_test_id('stVideo'), analysed.get_by_role('slider', name='Position in the video')
     assert wait_for(lambda: video.evaluate('v => v.readyState') >= 1)
@@ -256,6 +262,11 @@ def test_a_bad_file_is_a_sentence_and_the_others_become_a_study(visit:Callable, 
     page.get_by_role('tab', name='Study').click()
     page.get_by_role('button', name='Compare the viewers').click()
     report = download(page, 'Study report')[1].decode()
+    for scheme in ('light', 'dark'):
+        page.emulate_media(color_scheme=scheme)
+        shown = page.locator('.variants').first.locator('img:visible')
+        assert wait_for(lambda shown=shown: shown.count() == 1 and shown.evaluate('e => e.complete && e.naturalWidth > 0'))
+        assert shown.get_attribute('class') == f'wide-{scheme}'
     assert 'ann' in report and 'bob' in report and 'fea-app' not in report
     with zipfile.ZipFile(io.BytesIO(download(page, 'Study as ZIP')[1])) as archive: people = pd.read_csv(archive.open('study/respondents.csv'))
     assert people.respondent.tolist() == ['ann', 'bob'] and people.included.all()
