@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['LAW', 'REASON', 'PURPOSES', 'TOLD', 'WORDS', 'RATES', 'PICTURE_CSS', 'ABOUT', 'LOOPBACK', 'OPEN_TO_ALL', 'Purpose',
-           'consent_note', 'literal', 'Visit', 'ask_purpose', 'take_uploads', 'list_clips', 'watch_work',
-           'timeline_component', 'show_clip', 'show_video', 'show_figures', 'show_quality', 'show_downloads',
-           'show_videos', 'show_study', 'ask_viewers', 'picture_variants', 'show_comparison', 'show_about',
-           'open_spaces', 'page', 'server_options', 'check_port', 'main']
+           'consent_note', 'literal', 'Visit', 'ask_purpose', 'forget_upload', 'take_uploads', 'list_clips',
+           'watch_work', 'timeline_component', 'show_clip', 'show_video', 'show_figures', 'show_quality',
+           'show_downloads', 'show_videos', 'show_study', 'ask_viewers', 'picture_variants', 'show_comparison',
+           'show_about', 'has_browser', 'end_session', 'open_spaces', 'page', 'server_options', 'check_port', 'main']
 
-# %% ../nbs/41_app.ipynb #b40d1acb
+# %% ../nbs/41_app.ipynb #850fc3d5
 import atexit
 import json
 import os
@@ -19,6 +19,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -132,7 +133,17 @@ def ask_purpose(
         except InputError as e: st.error(literal(str(e)))
         else: st.rerun()
 
-# %% ../nbs/41_app.ipynb #33b8a13f
+# %% ../nbs/41_app.ipynb #0d97c578
+def forget_upload(
+    upload:Any, # From the upload field
+)->None:
+    "Free the memory of an upload that lies on the disk now"
+    from streamlit.runtime.scriptrunner import get_script_run_ctx
+    context = get_script_run_ctx()
+    remove = getattr(context.uploaded_file_mgr, 'remove_file', None) if context is not None else None
+    if context is not None and remove is not None: remove(session_id=context.session_id, file_id=upload.file_id)
+
+# %% ../nbs/41_app.ipynb #7fd60862
 def take_uploads(
     visit:Visit, # Of this session
 )->None:
@@ -146,11 +157,12 @@ def take_uploads(
         for upload in uploads:
             try: visit.clips.append(keep_upload(upload, upload.name, visit.folder, visit.clips, visit.limits))
             except FeaError as e: visit.refusals.append(str(e))
+            forget_upload(upload)
         visit.round += 1
         st.rerun()
     for refusal in visit.refusals: st.error(literal(refusal))
 
-# %% ../nbs/41_app.ipynb #78bc4d43
+# %% ../nbs/41_app.ipynb #ff4fa3ca
 WORDS = {'waiting': 'waiting', 'running': 'in work', 'done': 'analysed', 'failed': 'failed', 'stopped': 'stopped'}
 RATES = {'1 per second': 1., '2 per second': 2., '5 per second': 5., 'every frame': None}
 
@@ -174,7 +186,7 @@ def list_clips(
         visit.start([clip.task for clip in waiting if clip.task])
         st.rerun()
 
-# %% ../nbs/41_app.ipynb #62b6fc32
+# %% ../nbs/41_app.ipynb #bad08168
 def watch_work(
     visit:Visit, # Of this session
 )->None:
@@ -185,20 +197,21 @@ def watch_work(
     @st.fragment(run_every=.5)
     def bars()->None:
         for name, task in visit.work:
-            if not task.over: st.progress(task.fraction, f'{literal(name)}: {task.stage}, {100 * task.fraction:.0f} %')
+            far = f', {100 * task.fraction:.0f} %' if 0 < task.fraction < 1 else ''
+            if not task.over: st.progress(task.fraction, f'{literal(name)}: {task.stage}{far}')
         if st.button('Stop', key='stop'):
             for task in visit.busy: task.stop()
         if len(visit.busy) < len(begun): st.rerun() # so that a result is shown while others are still in work
     bars()
 
-# %% ../nbs/41_app.ipynb #f6195b5b
+# %% ../nbs/41_app.ipynb #e4baa3f0
 @lru_cache
 def timeline_component()->Callable[..., Any]: # Called with `data` and `key`
     "The drawing as a part of Streamlit's page"
     from streamlit.components.v2 import component
     return component('fea_timeline', html='<div class="timeline"></div>', css=TIMELINE_CSS, js=TIMELINE_JS)
 
-# %% ../nbs/41_app.ipynb #a75a4603
+# %% ../nbs/41_app.ipynb #b3801f95
 def show_clip(
     visit:Visit, # Of this session
     clip:Clip, # Analysed
@@ -219,7 +232,7 @@ def show_clip(
     with right: show_quality(folder)
     with st.expander('Table'): st.dataframe(timeline, hide_index=True)
 
-# %% ../nbs/41_app.ipynb #083bec9f
+# %% ../nbs/41_app.ipynb #4eb5d786
 def show_video(
     clip:Clip, # Analysed
 )->None:
@@ -233,7 +246,7 @@ def show_video(
     elif chosen: st.video(str(clip.path), format=PLAYED[clip.path.suffix])
     elif (clip.results/STILLS).is_file(): st.image(str(clip.results/STILLS))
 
-# %% ../nbs/41_app.ipynb #3ca899a5
+# %% ../nbs/41_app.ipynb #4e2efc59
 def show_figures(
     timeline:'pd.DataFrame', # A timeline
 )->None:
@@ -247,7 +260,7 @@ def show_figures(
         st.metric('Faces', f'{seen.face.nunique()}', help='Different people, as far as they could be followed')
         st.metric('Most frequent', f'{shares.index[0]} {100 * shares.iloc[0]:.0f} %' if len(shares) else 'none')
 
-# %% ../nbs/41_app.ipynb #7925699a
+# %% ../nbs/41_app.ipynb #c88d645e
 def show_quality(
     folder:Path, # With results
 )->None:
@@ -265,7 +278,7 @@ def show_quality(
     rows = [{'': figure.label, 'Value': format_figure(summary[figure.name], figure.unit), 'Meaning': figure.meaning} for figure in QUALITY_TABLE]
     with st.expander('All figures'): st.dataframe(rows, hide_index=True)
 
-# %% ../nbs/41_app.ipynb #455f6e72
+# %% ../nbs/41_app.ipynb #7576fa62
 def show_downloads(
     visit:Visit, # Of this session
     clip:Clip, # Analysed
@@ -279,14 +292,14 @@ def show_downloads(
             st.download_button(label, path.read_bytes, f'{stem}_{path.name}', kind, on_click='ignore', key=f'{label} {key}')
         st.download_button('All as ZIP', partial(pack_results, clip.results, stem), f'{stem}_fea.zip', 'application/zip', on_click='ignore', key=f'zip {key}')
     if clip.annotating is not None and clip.annotating.error: st.error(literal(clip.annotating.error))
-    if (clip.results/ANNOTATED).is_file() or visit.busy: return
+    if visit.busy: return
     blur = st.checkbox('Blur the faces', key=f'blur {key}')
-    if st.button('Make the annotated video', key=f'annotate {key}'):
+    if st.button(f"Make the annotated video{' again' * (clip.results/ANNOTATED).is_file()}", key=f'annotate {key}'):
         clip.annotating = Task(request_of(clip, 'annotate', blur=blur))
         visit.start([clip.annotating])
         st.rerun()
 
-# %% ../nbs/41_app.ipynb #5bf2c527
+# %% ../nbs/41_app.ipynb #b70bb986
 def show_videos(
     visit:Visit, # Of this session
 )->None:
@@ -303,7 +316,7 @@ def show_videos(
     chosen = st.selectbox('Result', list(names), format_func=lambda folder: names[folder], key='result') if len(done) > 1 else next(iter(names))
     show_clip(visit, next(clip for clip in done if clip.path.parent.name == chosen))
 
-# %% ../nbs/41_app.ipynb #1ee8076a
+# %% ../nbs/41_app.ipynb #1a3a392e
 def show_study(
     visit:Visit, # Of this session
 )->None:
@@ -328,7 +341,7 @@ def show_study(
     if visit.study is not None and visit.study.error: st.error(literal(visit.study.error))
     if visit.study is not None and visit.study.state == 'done': show_comparison(visit.folder/'study'/'study')
 
-# %% ../nbs/41_app.ipynb #ba6666d1
+# %% ../nbs/41_app.ipynb #90477378
 def ask_viewers(
     clips:list[Clip], # Analysed
 )->list[dict[str, Any]]: # For `write_manifest`
@@ -346,7 +359,7 @@ def ask_viewers(
     st.caption('Scenes, resting faces, several films in one recording and other settings: fea study on the command line.')
     return [{str(name): value for name, value in row.items()} for row in edited.drop(columns='video').to_dict('records')]
 
-# %% ../nbs/41_app.ipynb #b479c632
+# %% ../nbs/41_app.ipynb #a19412c0
 PICTURE_CSS = '.variants img { display: none; width: 100% }' + ''.join(
     f'@media ({width}: {edge}px) and (prefers-color-scheme: {scheme}) {{ .variants .{name}-{scheme} {{ display: block }} }}'
     for name, width, edge in (('wide', 'min-width', 601), ('narrow', 'max-width', 600)) for scheme in ('light', 'dark'))
@@ -364,7 +377,7 @@ def picture_variants(
         found.append(f'<div class="variants">{"".join(images)}</div>')
     return found
 
-# %% ../nbs/41_app.ipynb #e85af7c9
+# %% ../nbs/41_app.ipynb #0cdca963
 def show_comparison(
     folder:Path, # Of a study
 )->None:
@@ -381,7 +394,7 @@ def show_comparison(
         st.download_button('Study report', (folder/REPORT).read_bytes, 'study_report.html', 'text/html', on_click='ignore', key='study report')
         st.download_button('Study as ZIP', partial(pack_results, folder, 'study'), 'study_fea.zip', 'application/zip', on_click='ignore', key='study zip')
 
-# %% ../nbs/41_app.ipynb #5a76ffda
+# %% ../nbs/41_app.ipynb #02a470d7
 ABOUT = """
 **Where the files are.** In a private folder on the machine that runs this page. They are deleted with the button below, a short while after this
 browser tab is closed, and when the page's server ends. Reloading the page starts a new session. Nothing is sent to any other machine.
@@ -402,23 +415,37 @@ def show_about(
         st.session_state.clear()
         st.rerun()
 
-# %% ../nbs/41_app.ipynb #f335d0ce
+# %% ../nbs/41_app.ipynb #73776cc4
+def has_browser(
+    session:str, # Streamlit's id of a session
+)->bool: # Whether it is connected
+    "Whether somebody is there"
+    from streamlit.runtime import get_instance
+    try: return bool(get_instance().is_active_session(session))
+    except RuntimeError: return False # the server has ended
+
+def end_session(
+    session:str, # Streamlit's id of a session
+)->None:
+    "Let Streamlit forget a session now"
+    from streamlit.runtime import get_instance
+    with suppress(Exception):
+        runtime = get_instance()
+        runtime._get_async_objs().eventloop.call_soon_threadsafe(runtime.close_session, session)
+
+# %% ../nbs/41_app.ipynb #3c767ad9
 @lru_cache
 def open_spaces(
     root:Path, # Of the server
     keep:float, # See `Workspaces`
 )->Workspaces: # The same for the same arguments
     "The folders of this server, and the thread that watches them"
-    def active(session:str)->bool:
-        from streamlit.runtime import get_instance
-        try: return bool(get_instance().is_active_session(session))
-        except RuntimeError: return False # the server has ended
-    spaces = Workspaces(root, keep, active)
+    spaces = Workspaces(root, keep, has_browser, end_session)
     threading.Thread(target=spaces.watch, daemon=True).start()
     atexit.register(spaces.close_all)
     return spaces
 
-# %% ../nbs/41_app.ipynb #db81db90
+# %% ../nbs/41_app.ipynb #0eacefcf
 def page(
     root:str|Path, # Folder of the server, mode 0700
     max_upload_mb:int=1000, # Largest file, MB
@@ -435,6 +462,7 @@ def page(
         limits = Limits(max_upload_mb, total_mb=4 * max_upload_mb)
         st.session_state.visit = Visit(context.session_id if context else 'none', open_spaces(Path(root), keep), limits)
     visit = st.session_state.visit
+    if not all(clip.path.exists() for clip in visit.clips): visit.clips = [] # the browser was away for too long
     st.title('Facial expressions in videos')
     st.caption(literal(MEANING))
     if not visit.consent: return ask_purpose(visit)
@@ -445,7 +473,7 @@ def page(
     with about: show_about(visit)
     with bars: watch_work(visit)
 
-# %% ../nbs/41_app.ipynb #90c2ca49
+# %% ../nbs/41_app.ipynb #c7c305c0
 LOOPBACK = ('127.0.0.1', 'localhost', '::1')
 
 def server_options(
@@ -453,19 +481,19 @@ def server_options(
     port:int, # Port to listen on
     max_upload_mb:int, # Largest upload, MB
     open_browser:bool, # Whether to open one
-    keep:float, # How long a session may be without a browser, s
+    keep:float, # How long files outlive the browser, s; Streamlit's part stays longer, until `end_session`
 )->dict[str, Any]: # In the spelling of Streamlit's command line
     "How Streamlit is to serve the page"
     options:dict[str, Any] = {
         'server.address': host, 'server.port': port, 'server.maxUploadSize': max_upload_mb, 'server.headless': not open_browser,
-        'server.disconnectedSessionTTL': max(1, int(keep)), 'server.fileWatcherType': 'none', 'server.runOnSave': False,
+        'server.disconnectedSessionTTL': int(keep) + 60, 'server.fileWatcherType': 'none', 'server.runOnSave': False,
         'server.enableXsrfProtection': True, 'server.enableCORS': True, 'server.enableStaticServing': False,
         'browser.gatherUsageStats': False, 'client.showErrorDetails': 'none', 'client.toolbarMode': 'minimal',
         'global.developmentMode': False, 'logger.hideWelcomeMessage': True, 'logger.level': 'error'}
     if host in LOOPBACK: options['server.allowedHosts'] = list(LOOPBACK)
     return {name.replace('.', '_'): value for name, value in options.items()}
 
-# %% ../nbs/41_app.ipynb #17ee55bd
+# %% ../nbs/41_app.ipynb #f1b868cb
 def check_port(
     host:str, # Address to listen on
     port:int, # Port to listen on
@@ -476,7 +504,7 @@ def check_port(
         with socket.create_server((host, port), family=socket.AF_INET6 if ':' in host else socket.AF_INET): return
     except OSError as e: raise InputError(f'{host}, port {port}: cannot be used ({e.strerror or e}); choose another one') from e
 
-# %% ../nbs/41_app.ipynb #e32dc321
+# %% ../nbs/41_app.ipynb #ca3dca95
 OPEN_TO_ALL = 'Everyone who reaches this address can use the page: it has no password and no encryption. Put it behind a server that has both.'
 
 def main(

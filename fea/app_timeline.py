@@ -143,7 +143,7 @@ export default function ({ data, parentElement }) {
 }
 """
 
-# %% ../nbs/66_app_timeline.ipynb #48b44081
+# %% ../nbs/66_app_timeline.ipynb #ce3e1e0d
 PLAYED = {'.mp4': 'video/mp4', '.m4v': 'video/mp4', '.mov': 'video/mp4', '.webm': 'video/webm'}
 PLAYED_CODECS, PLAYER_MB = ('h264', 'vp8', 'vp9', 'av1'), 300
 
@@ -152,7 +152,7 @@ def why_no_player(
 )->str: # A sentence; empty when a browser plays it
     "Whether a browser can show a video"
     from fea.video import open_video
-    instead = 'stills are shown instead, and the annotated video below can be played'
+    instead = 'stills are shown instead; the annotated video, which is made below, can be played'
     if path.suffix not in PLAYED: return f'Browsers do not play {path.suffix[1:].upper()} files; {instead}.'
     if path.stat().st_size > PLAYER_MB * 1024 ** 2: return f'The file is larger than {PLAYER_MB} MB; {instead}.'
     with open_video(path, threads=1) as stream:

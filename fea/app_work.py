@@ -7,15 +7,16 @@ __all__ = ['ROOT_PREFIX', 'Say', 'TABLE', 'QUALITY', 'SUMMARY', 'REPORT', 'FULL_
            'EMBEDDED_MB', 'JOBS', 'SLOTS', 'COMMAND', 'UNEXPECTED', 'OFFERED', 'safe_name', 'Limits', 'Clip',
            'keep_upload', 'Workspaces', 'remove_leftovers', 'BarReader', 'attempt', 'analyse_clip', 'describe_clip',
            'measure_quality', 'annotate_clip', 'write_manifest', 'compare_viewers', 'readable', 'request_of', 'work',
-           'Task', 'run_tasks', 'offered_files', 'pack_results']
+           'start_process', 'Task', 'run_tasks', 'offered_files', 'pack_results']
 
-# %% ../nbs/65_app_work.ipynb #2203a79b
+# %% ../nbs/65_app_work.ipynb #38dfb1d6
 import io
 import json
 import logging
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 from . import FeaError, InputError, writing
+from .app_timeline import why_no_player
 
 if TYPE_CHECKING: import pandas as pd
 
@@ -104,7 +106,7 @@ def keep_upload(
         with path.open('xb') as file: shutil.copyfileobj(data, file, 2 ** 20)
     return Clip(safe, path, size)
 
-# %% ../nbs/65_app_work.ipynb #8855165c
+# %% ../nbs/65_app_work.ipynb #451bae01
 class Workspaces:
     "The private folders of all sessions"
     def __init__(
@@ -112,8 +114,9 @@ class Workspaces:
         root:Path, # Folder of the server, mode 0700
         keep:float, # How long a folder outlives the connection, s
         active:Callable[[str], bool], # Whether a session has a browser now
+        ended:Callable[[str], None]=lambda session: None, # Told when a session is over
     ):
-        self.root, self.keep, self.active = root, keep, active
+        self.root, self.keep, self.active, self.ended = root, keep, active, ended
         self.lock = threading.Lock()
         self.folders:dict[str, Path] = {}
         self.tasks:dict[str, list[Task]] = {}
@@ -155,7 +158,9 @@ class Workspaces:
         with self.lock:
             self.seen |= {session: now for session in self.folders if self.active(session)}
             gone = [session for session in self.folders if now - self.seen[session] > self.keep]
-        for session in gone: self.close(session)
+        for session in gone:
+            self.close(session)
+            self.ended(session)
         return gone
 
     def watch(
@@ -173,24 +178,25 @@ class Workspaces:
         for session in list(self.folders): self.close(session)
         shutil.rmtree(self.root, ignore_errors=True)
 
-# %% ../nbs/65_app_work.ipynb #b217542f
+# %% ../nbs/65_app_work.ipynb #bddb2669
 ROOT_PREFIX = 'fea-app-'
 
 def remove_leftovers(
     temporary:Path, # The system's temporary folder
 )->list[Path]: # What was removed
     "Delete what servers left that were killed: folders of ours with the number of a process that is no more"
-    removed = []
+    removed:list[Path] = []
+    if not hasattr(os, 'getuid'): return removed # Windows, where asking for a process by `os.kill` would end it
     for root in temporary.glob(f'{ROOT_PREFIX}*'):
         with suppress(OSError, ValueError):
-            if hasattr(os, 'getuid') and root.stat().st_uid != os.getuid(): continue
+            if root.stat().st_uid != os.getuid(): continue
             try: os.kill(int((root/'pid').read_text()), 0)
             except ProcessLookupError:
                 shutil.rmtree(root, ignore_errors=True)
                 removed.append(root)
     return removed
 
-# %% ../nbs/65_app_work.ipynb #e450dcac
+# %% ../nbs/65_app_work.ipynb #322c123b
 Say = Callable[..., None] # Called with `stage`, `fraction`, `note` or `error`
 
 class BarReader(io.TextIOBase):
@@ -208,7 +214,7 @@ class BarReader(io.TextIOBase):
     )->int: # Its length
         "Take the last percentage out of a bar"
         shown = re.findall(r'(\d+)%\|', text)
-        if shown: self.say(fraction=int(shown[-1]) / 100)
+        if shown: self.say(fraction=min(int(shown[-1]) / 100, 1.))
         elif text.strip(): self.other.write(text)
         return len(text)
 
@@ -247,7 +253,7 @@ def analyse_clip(
     shutil.rmtree(out/'work')
     describe_clip(video, timeline, out, say)
 
-# %% ../nbs/65_app_work.ipynb #e07ff9a1
+# %% ../nbs/65_app_work.ipynb #c5812780
 def describe_clip(
     video:Path, # A video
     timeline:'pd.DataFrame', # Its timeline
@@ -260,7 +266,8 @@ def describe_clip(
     say(stage='Writing the report', fraction=1.)
     def report()->Path:
         from fea.html_report import write_report
-        if video.stat().st_size <= EMBEDDED_MB * 1024 ** 2: write_report(timeline, out/FULL_REPORT, video, embed=True, quality=quality, overwrite=True)
+        if not why_no_player(video) and video.stat().st_size <= EMBEDDED_MB * 1024 ** 2:
+            write_report(timeline, out/FULL_REPORT, video, embed=True, quality=quality, overwrite=True)
         return write_report(timeline, out/REPORT, quality=quality, overwrite=True)
     def picture()->Path:
         from fea.report import plot_timeline, save_plot
@@ -350,7 +357,7 @@ def request_of(
     "A request about a video"
     return {'job': job, 'video': str(clip.path), 'out': str(clip.results), **more}
 
-# %% ../nbs/65_app_work.ipynb #4eabebf4
+# %% ../nbs/65_app_work.ipynb #975fb815
 def work()->None:
     "One request from stdin, messages to stdout: what `Task` starts, in a process of its own"
     messages, sys.stdout = sys.stdout, sys.stderr # so that nobody else writes among the messages
@@ -361,15 +368,21 @@ def work()->None:
         sys.stdin.read()
         os._exit(3)
     threading.Thread(target=end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN) # Ctrl-C ends the server, and the server ends this
     sys.stderr = BarReader(say, sys.stderr)
     with suppress(OSError, AttributeError): os.nice(5) # the page comes first
     try: JOBS[request['job']](request, say)
     except FeaError as e: say(error=str(e))
 
-# %% ../nbs/65_app_work.ipynb #3e074cef
+# %% ../nbs/65_app_work.ipynb #ed337b8c
 SLOTS = threading.BoundedSemaphore(max(2, (os.cpu_count() or 2) // 2)) # analyses at a time, in all sessions together
 COMMAND = (sys.executable, '-P', '-c', 'from fea.app_work import work; work()') # -P: nothing is imported from the current folder
 UNEXPECTED = 'the work ended unexpectedly; the file may be damaged in a way that nobody foresaw. Convert it to H.264 in MP4 and try again'
+
+def start_process()->subprocess.Popen[str]: # With open pipes
+    "The process that waits for a request"
+    environment = os.environ | {'MPLBACKEND': 'Agg', 'PYTHONUTF8': '1'}
+    return subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding='utf-8', env=environment)
 
 @dataclass
 class Task:
@@ -381,6 +394,7 @@ class Task:
     error:str='' # Why it failed
     notes:list[str]=field(default_factory=list) # What the user should know besides
     process:subprocess.Popen[str]|None=None # While it runs
+    lock:threading.Lock=field(default_factory=threading.Lock, repr=False, compare=False) # Between starting and stopping
 
     @property
     def over(self)->bool: # In whatever way
@@ -400,7 +414,7 @@ class Task:
         while not SLOTS.acquire(timeout=.2):
             if self.over: return
         try:
-            if not self.over: self.work()
+            self.work()
         except Exception as e:
             logging.getLogger(__name__).exception('a task of the page')
             self.state, self.error = 'failed', f'{UNEXPECTED} ({type(e).__name__})'
@@ -408,13 +422,16 @@ class Task:
 
     def work(self)->None:
         "Start the process, hear it out, and see how it ended"
-        environment = os.environ | {'MPLBACKEND': 'Agg', 'PYTHONUTF8': '1'}
-        with subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding='utf-8', env=environment) as process:
-            self.process, self.state, self.stage = process, 'running', 'Starting'
+        with self.lock:
+            if self.over: return
+            self.process, self.state, self.stage = start_process(), 'running', 'Starting'
+        with self.process as process:
             assert process.stdin is not None and process.stdout is not None
-            process.stdin.write(json.dumps(self.request) + '\n')
-            process.stdin.flush() # and stays open, see `work`
-            for line in process.stdout: self.hear(json.loads(line))
+            with suppress(BrokenPipeError): # it was stopped at once
+                process.stdin.write(json.dumps(self.request) + '\n')
+                process.stdin.flush() # and stays open, see `work`
+            for line in process.stdout:
+                with suppress(ValueError): self.hear(json.loads(line)) # some library may print, too
             code = process.wait()
         if self.over: return
         if code and not self.error: self.error = f'{UNEXPECTED} (exit code {code})'
@@ -422,9 +439,9 @@ class Task:
 
     def stop(self)->None:
         "End the process, if it runs, and wait until it is gone"
-        if self.over: return
-        self.state = 'stopped'
-        process = self.process
+        with self.lock:
+            if self.over: return
+            self.state, process = 'stopped', self.process
         if process is None: return
         process.terminate()
         try: process.wait(5)

@@ -401,7 +401,7 @@ def describe_study(
             'models': models, 'notes': notes, 'consent': consent, 'meaning': MEANING,
             'columns': COLUMN_MEANINGS}
 
-# %% ../nbs/04_study.ipynb #e206c0be
+# %% ../nbs/04_study.ipynb #e9eb4b35
 def write_study(
     study:Study, # Results
     kind:str='csv', # 'csv' or 'parquet'
@@ -416,7 +416,7 @@ def write_study(
     with writing(study.folder), tempfile.TemporaryDirectory(dir=study.folder) as new:
         for table in TABLES:
             frame = getattr(study, table)
-            if frame.empty: continue
+            if not len(frame.columns): continue # nothing of this kind was asked for
             if kind == 'csv': frame.to_csv(f'{new}/{table}.csv', index=False, float_format='%.6g', lineterminator='\n')
             else: frame.to_parquet(f'{new}/{table}.parquet', index=False)
         Path(new, 'study.json').write_text(json.dumps(study.about, indent=1, ensure_ascii=False), encoding='utf-8')

@@ -86,23 +86,30 @@ def annotate(
     folder.mkdir(parents=True, exist_ok=True)
     typer.echo(annotate_video(video, table, folder/f"{'blurred' if blur else 'annotated'}.mp4", blur, overwrite))
 
-# %% ../nbs/49_view_cli.ipynb #0ca99d36
+# %% ../nbs/49_view_cli.ipynb #66d6088d
 @commands.command(short_help='Many viewers of one film: curves, comparisons, a page.', help="""Curves and comparisons over many viewers
 of the same stimuli, from a manifest (CSV with respondent, stimulus, video; also offset, duration, face and columns of groups). Run it
 again after adding viewers: only they are analysed.""")
 def study(
     manifest:Annotated[Path, typer.Argument(readable=False, metavar='MANIFEST', help='CSV of who watched what.', show_default=False)], # Who
     out:Annotated[Path, typer.Option(help='Folder of the study.')]=Path('fea_study'), # Where to
-    segments:Annotated[Path|None, typer.Option(readable=False, help='CSV of scenes: stimulus, segment, start, end.')]=None, # Scenes
+    segments:Annotated[Path|None, typer.Option(readable=False, help='CSV of scenes: start, end, label; with several stimuli also stimulus.')]=None, # Scenes
     fps:Annotated[float, typer.Option(help='Stills per second for videos that have to be analysed.')]=5., # Sampling rate
     bin:Annotated[float, typer.Option(help='Width of a bin of the curves, s.')]=1., # Clock
+    compare:Annotated[list[str]|None, typer.Option(help="'A vs B', two stimuli or groups; may be repeated.", show_default='all pairs')]=None, # Which
+    baseline:Annotated[str|None, typer.Option(help="Seconds before the stimulus, or the name of a neutral one, that count as each person's zero.")]=None, # Zero
+    threshold:Annotated[float, typer.Option(help='Probability from which an expression counts as shown.')]=.5, # Share of people
+    min_valid:Annotated[float, typer.Option(help='Least share of the stimulus in which a face was judged; below it a person is left out.')]=.7, # Exclusion
     parquet:Annotated[bool, typer.Option('--parquet', help='Write Parquet instead of CSV.')]=False, # Format
     consent:Annotated[str, typer.Option(help='Note for the record: what the recorded people were told and agreed to.')]='', # Into the metadata
     overwrite:Overwrite=False, # Files of somebody else
 )->None:
     "Run the study"
     from fea.study import run_study
-    run_study(manifest, out, segments=segments, kind='parquet' if parquet else 'csv', overwrite=overwrite, consent=consent or None, fps=fps, bin=bin)
+    from fea.study_comparisons import parse_pair
+    zero = float(baseline) if baseline and baseline.replace('.', '', 1).isdecimal() else baseline
+    run_study(manifest, out, segments=segments, compare=[parse_pair(text) for text in compare] if compare else None, kind='parquet' if parquet else 'csv',
+              overwrite=overwrite, consent=consent or None, fps=fps, bin=bin, baseline=zero, threshold=threshold, min_valid=min_valid)
     for file in sorted(path for path in out.iterdir() if path.is_file()): typer.echo(file)
 
 # %% ../nbs/49_view_cli.ipynb #f03602d1

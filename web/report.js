@@ -226,7 +226,7 @@ function describe(still) {
             const swatch = make('span', '', 'swatch');
             swatch.style.background = emotion.colour;
             item.prepend(swatch);
-            item.append(make('span', `valence ${column.valence[row].toFixed(2)}, expressiveness ${column.expressiveness[row].toFixed(2)}`, 'quiet'));
+            item.append(make('span', `valence ${column.valence[row].toFixed(2).replace('-0.00', '0.00')}, expressiveness ${column.expressiveness[row].toFixed(2)}`, 'quiet'));
         }
         return item;
     }));

@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['IMAGES', 'LIMIT', 'WORK', 'find_image', 'JobSettings', 'job_limits', 'upload_package', 'create_model', 'upload_packs',
            'start_job', 'describe_job', 'wait_for_job', 'stop_job', 'failure_reasons', 'fetch_answers', 'counted',
-           'run_job', 'take_up', 'remove_objects', 'check_results', 'prepare', 'transform', 'dry_run']
+           'run_job', 'take_up', 'recheck', 'finished', 'with_file', 'remove_objects', 'check_results', 'prepare',
+           'transform', 'dry_run']
 
-# %% ../../nbs/02_batch_transform.ipynb #76e8ed96
+# %% ../../nbs/02_batch_transform.ipynb #291b4830
 import hashlib
 import json
 import math
@@ -22,10 +23,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from tqdm.auto import tqdm
 
-from .. import FeaError, InputError, OutputError
-from .answers import finish_source, read_answer
+from .. import FeaError, InputError, OutputError, TruncatedVideoError
+from .answers import check_answer, finish_source
 from .cost import cores, describe_estimate, estimate
 from .packs import MB, PACK_MB, RECORD, Pack, Packing, Shipment, load_shipment, pack_all, save_shipment
 from .package import build_package, check_version
@@ -34,6 +36,7 @@ from ..classifier import Classifier
 from ..detection import LONG_SIDE
 from ..local_inference import RESULT, Outcome, Settings, find_sources, result_folders
 from ..models_dir import checksum
+from ..timeline import read_timeline
 
 # %% ../../nbs/02_batch_transform.ipynb #4cbf6062
 IMAGES = { # name to the arguments of sagemaker.core.image_uris.retrieve
@@ -68,19 +71,21 @@ class JobSettings:
 
 LIMIT = 100 # MB: the largest payload that SageMaker can be told, and the largest product of payload and requests at a time
 
-# %% ../../nbs/02_batch_transform.ipynb #ded23da4
+# %% ../../nbs/02_batch_transform.ipynb #c02bccd7
 def job_limits(
     shipment:Shipment, # What is sent
     settings:JobSettings, # Of the job
 )->tuple[int, int]: # MaxPayloadInMB, MaxConcurrentTransforms
     "Payload and requests at a time; raises `InputError` that names the way out"
+    if not shipment.packs: return 6, 1
     largest = max(shipment.packs, key=lambda pack: pack.size)
-    needed, streams = max(6, math.ceil(largest.size / MB)), '/ray:' not in settings.image
+    exact, streams = math.ceil(largest.size / MB), '/ray:' not in settings.image
+    needed = max(6, exact)
     payload = settings.payload_mb if settings.payload_mb is not None else needed if needed <= LIMIT else 0 if streams else LIMIT
     if not 0 <= payload <= LIMIT: raise InputError(f'a payload of {payload} MB: SageMaker allows 1 to {LIMIT}, or 0 for streaming')
-    if payload and needed > payload:
+    if payload and exact > payload:
         way_out = '--pack crops or --pack frames' if shipment.form == 'clips' else 'a larger --max-payload'
-        raise InputError(f'{largest.file}: {largest.size / MB:.0f} MB, more than a request of {payload} MB; use {way_out}'
+        raise InputError(f'{largest.file}: {largest.size / MB:.3g} MB, more than a request of {payload} MB; use {way_out}'
                          + ', or an own image, which takes streams' * (not streams))
     return payload, max(1, min(cores(settings.instance_type), LIMIT // payload if payload else 1))
 
@@ -199,7 +204,7 @@ def failure_reasons(
     except FeaError: return {}, general # without the right to read logs, what the job says has to do
     return {Path(str(key)).name: str(reason) for key, reason in zip(found['key'], found['reason'], strict=True)}, general
 
-# %% ../../nbs/02_batch_transform.ipynb #e33d370e
+# %% ../../nbs/02_batch_transform.ipynb #b7fe32c4
 def fetch_answers(
     cloud:Cloud, # Where
     shipment:Shipment, # What was sent
@@ -214,7 +219,9 @@ def fetch_answers(
         answer = f'{pack.name}.out'
         if pack.status == 'done': return pack
         if answer not in there: return replace(pack, status='failed', reason=reasons.get(pack.name, general))
-        try: read_answer(download_object(cloud, there[answer], folder/answer))
+        try:
+            download_object(cloud, there[answer], folder/answer)
+            check_answer(pack, shipment.form, folder)
         except InputError as e: return replace(pack, status='failed', reason=str(e))
         return replace(pack, status='done', reason='')
     return replace(shipment, packs=[settle(pack) for pack in shipment.packs])
@@ -227,7 +234,7 @@ def counted(
     "A number with its noun"
     return f"{count:,} {word}{'s' * (count != 1)}"
 
-# %% ../../nbs/02_batch_transform.ipynb #d9817177
+# %% ../../nbs/02_batch_transform.ipynb #fc85a04f
 WORK = 'transform_work' # Packs and answers, beside the results, until all is done
 
 def run_job(
@@ -242,6 +249,8 @@ def run_job(
 )->Shipment: # With the status of each pack
     "Send what is not done, and wait for it; raises `FeaError`"
     job_limits(shipment, settings)
+    lost = [str(file) for file in (package, *(Path(p.file) for p in shipment.packs if p.status != 'done')) if not Path(file).is_file()]
+    if lost: raise InputError(f'{lost[0]}: is gone, so it cannot be sent; start anew (--overwrite)')
     model_name = create_model(cloud, package, settings.image)
     names = upload_packs(cloud, shipment, progress)
     job = start_job(cloud, shipment, names, model_name, settings)
@@ -250,7 +259,7 @@ def run_job(
     save_shipment(shipment, out)
     return fetch_answers(cloud, shipment, wait_for_job(cloud, shipment, job, len(names), poll, progress), out/WORK)
 
-# %% ../../nbs/02_batch_transform.ipynb #7fe679c3
+# %% ../../nbs/02_batch_transform.ipynb #d7a2991c
 def take_up(
     cloud:Cloud, # Where
     shipment:Shipment, # As it was saved
@@ -262,9 +271,47 @@ def take_up(
     if not shipment.jobs: return shipment
     waiting = sum(pack.status != 'done' for pack in shipment.packs)
     if not waiting: return shipment
-    return fetch_answers(cloud, shipment, wait_for_job(cloud, shipment, shipment.jobs[-1], waiting, poll, progress), out/WORK)
+    try: ended = wait_for_job(cloud, shipment, shipment.jobs[-1], waiting, poll, progress)
+    except InputError as e:
+        if 'Could not find' not in str(e): raise
+        return shipment # its stand-in is gone, or AWS has forgotten it: the packs are sent again
+    return fetch_answers(cloud, shipment, ended, out/WORK)
 
-# %% ../../nbs/02_batch_transform.ipynb #e6f846a6
+# %% ../../nbs/02_batch_transform.ipynb #bd23061f
+def recheck(
+    shipment:Shipment, # As it was saved
+    folder:Path, # With the answers
+)->Shipment: # With packs that have to be sent again
+    "Look at the answers that are there once more"
+    def judge(pack:Pack)->Pack:
+        if pack.status != 'done': return pack
+        try: check_answer(pack, shipment.form, folder)
+        except InputError as e: return replace(pack, status='failed', reason=str(e))
+        return pack
+    return replace(shipment, packs=[judge(pack) for pack in shipment.packs])
+
+# %% ../../nbs/02_batch_transform.ipynb #a1078dcc
+def finished(
+    shipment:Shipment, # As it was saved
+    out:Path, # Folder of all results
+)->list[Outcome]: # Of a transform that ended well; empty when it did not
+    "What an earlier call finished"
+    if (out/WORK).exists() or any(pack.status != 'done' for pack in shipment.packs): return []
+    files = [next((f for end in ('csv', 'parquet', 'partial.csv') if (f := out/source.name/f'{RESULT}.{end}').is_file()), None) for source in shipment.sources]
+    if None in files: return []
+    tables = [with_file(file) for file in files if file]
+    errors = [None if table.attrs['fea'].get('complete', True) else TruncatedVideoError(table.attrs['fea']['reason']) for table in tables]
+    return [Outcome(Path(s.path), out/s.name, table, error) for s, table, error in zip(shipment.sources, tables, errors, strict=True)]
+
+def with_file(
+    file:Path, # A result
+)->pd.DataFrame: # The timeline, with its file's name in the metadata
+    "Read a result back; raises `InputError`"
+    timeline = read_timeline(file)
+    timeline.attrs['fea'] = timeline.attrs['fea'] | {'file': file.name}
+    return timeline
+
+# %% ../../nbs/02_batch_transform.ipynb #f067797a
 def remove_objects(
     cloud:Cloud, # Where
     name:str, # Path below the prefix that the names begin with
@@ -276,7 +323,7 @@ def remove_objects(
             s3.delete_objects(Bucket=cloud.bucket, Delete={'Objects': [{'Key': cloud.key(n)} for n in names[i:i + 1000]], 'Quiet': True})
     return len(names)
 
-# %% ../../nbs/02_batch_transform.ipynb #f6554164
+# %% ../../nbs/02_batch_transform.ipynb #94f1b87f
 def check_results(
     out:Path, # Folder of all results
     names:Sequence[str], # Of the sources
@@ -284,10 +331,12 @@ def check_results(
     overwrite:bool, # Whether older results may go
 )->None:
     "Refuse to lose older results, before any work; raises `OutputError`"
-    older = [out/name/f'{RESULT}.{kind}' for name in names if (out/name/f'{RESULT}.{kind}').exists()]
+    bad = sorted({WORK, RECORD} & set(names))
+    if bad: raise InputError(f'{bad[0]}: a source of this name would collide with the files of the transform; rename it')
+    older = [out/name/f for name in names for f in (f'{RESULT}.{kind}', f'{RESULT}.partial.csv') if (out/name/f).exists()]
     if older and not overwrite: raise OutputError(f'{older[0]}: exists already and was kept; choose another folder (--out) or replace it (--overwrite)')
 
-# %% ../../nbs/02_batch_transform.ipynb #5b7cea1e
+# %% ../../nbs/02_batch_transform.ipynb #3fe3cf4c
 def prepare(
     videos:Sequence[str|Path], # Videos, pictures, or folders of them
     out:Path, # Folder of all results
@@ -300,16 +349,21 @@ def prepare(
     progress:bool|None=None, # Bars
 )->tuple[Shipment, Path]: # Packs, and the `model.tar.gz`
     "Pack everything on this machine; raises `InputError` or `OutputError`"
-    if (out/RECORD).exists() and not overwrite:
+    if (out/RECORD).exists() and not overwrite and any(pack.status != 'done' for pack in load_shipment(out).packs):
         raise OutputError(f'{out/RECORD}: a transform was begun here; go on with it (--resume), choose another folder (--out) or replace it (--overwrite)')
     check_results(out, [f.name for f in result_folders(find_sources(videos), out)], kind, overwrite)
     shutil.rmtree(out/WORK, ignore_errors=True)
-    package = build_package(out/WORK/'model.tar.gz', models)
     classifier = Classifier(models/'model.onnx' if models else None)
-    shipment = pack_all(videos, form, Packing(out/WORK, how, classifier, pack_mb, progress), checksum(package))
+    try:
+        shipment = pack_all(videos, form, Packing(out/WORK, how, classifier, pack_mb, progress), '')
+        package = build_package(out/WORK/'model.tar.gz', models)
+    except Exception:
+        shutil.rmtree(out/WORK, ignore_errors=True)
+        raise
+    shipment = replace(shipment, package=checksum(package))
     return replace(shipment, place=f"transform/{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}/"), package
 
-# %% ../../nbs/02_batch_transform.ipynb #28045b0c
+# %% ../../nbs/02_batch_transform.ipynb #d17f2443
 def transform(
     videos:Sequence[str|Path], # Videos, pictures, or folders of them; with `resume` not looked at
     out:str|Path, # Folder of all results
@@ -330,7 +384,10 @@ def transform(
 )->list[Outcome]: # One for each source, as `analyze_videos` gives them
     "Timelines of many videos through SageMaker; raises `FeaError` for what concerns all of them"
     out = Path(out)
-    if resume: shipment, package = take_up(cloud, load_shipment(out), out, poll, progress), out/WORK/'model.tar.gz'
+    if resume:
+        shipment, package = load_shipment(out), out/WORK/'model.tar.gz'
+        if done := finished(shipment, out): return done
+        shipment = take_up(cloud, recheck(shipment, out/WORK), out, poll, progress)
     else: shipment, package = prepare(videos, out, form, Settings(fps, long_side), models, overwrite, kind, progress=progress)
     save_shipment(shipment, out)
     size = sum(pack.size for pack in shipment.packs) / MB
@@ -341,9 +398,9 @@ def transform(
     if all(pack.status == 'done' for pack in shipment.packs) and all(o.timeline is not None for o in outcomes) and not keep:
         remove_objects(cloud, shipment.place)
         shutil.rmtree(out/WORK, ignore_errors=True)
-    return outcomes
+    return outcomes + [Outcome(Path(path), out/Path(path).stem, None, InputError(reason)) for path, reason in shipment.refused.items()]
 
-# %% ../../nbs/02_batch_transform.ipynb #485dbe26
+# %% ../../nbs/02_batch_transform.ipynb #18e8178d
 def dry_run(
     videos:Sequence[str|Path], # Videos, pictures, or folders of them
     prices:dict[str, float], # From `read_prices`
@@ -357,6 +414,7 @@ def dry_run(
     "Pack for real, send nothing, and say what it would take; raises `InputError`"
     with tempfile.TemporaryDirectory() as folder:
         shipment, package = prepare(videos, Path(folder), form, Settings(fps, long_side), models, True, progress=progress)
+        if not shipment.packs: return 'nothing would be sent: no face was found'
         payload, concurrent = job_limits(shipment, settings)
         size, count = package.stat().st_size, len(shipment.packs)
     found = estimate(form, count, sum(p.size for p in shipment.packs), sum(p.stills for p in shipment.packs), sum(s.duration for s in shipment.sources), prices,

@@ -90,7 +90,7 @@ def chosen_cloud(
         from fea.aws.local import local_cloud
         with tempfile.TemporaryDirectory() as folder, local_cloud(Path(folder)) as cloud: yield cloud
 
-# %% ../../nbs/53_aws.cli.ipynb #796f3b73
+# %% ../../nbs/53_aws.cli.ipynb #f7dea057
 @commands.command(short_help='From videos to timelines, through SageMaker.', help="""Timelines of many videos through SageMaker Batch Transform. Faces are found
 here and only their crops are sent (--pack crops), or everything happens in the cloud (--pack clips).""")
 def transform(
@@ -120,6 +120,7 @@ def transform(
     from fea.aws.cost import read_prices
     from fea.cli import finish, parse_fps
     rate, settings = parse_fps(fps), work.JobSettings('fea/local', instance_type, instances, max_payload)
+    if videos and resume: raise InputError('with --resume the videos are known; leave them out')
     if not videos and not resume: raise InputError('no video was given; name some, or go on with an earlier transform (--resume)')
     if dry_run: return typer.echo(work.dry_run(videos or [], read_prices(prices), settings, rate, pack.value, models))
     with chosen_cloud(local, bucket, region, role) as cloud:
@@ -129,7 +130,7 @@ def transform(
         if metrics: publish(cloud, outcomes)
     finish(outcomes, plot)
 
-# %% ../../nbs/53_aws.cli.ipynb #a7b0cbb1
+# %% ../../nbs/53_aws.cli.ipynb #59ae860d
 def publish(
     cloud:'Cloud', # Where
     outcomes:Sequence['Outcome'], # Of a transform
@@ -139,7 +140,8 @@ def publish(
 
     from fea.aws.monitoring import publish_metrics, timeline_figures
     done = [outcome.timeline for outcome in outcomes if outcome.timeline is not None]
-    if done: publish_metrics(cloud, done[-1].attrs['fea']['transform']['jobs'][-1], timeline_figures(pd.concat(done, ignore_index=True)))
+    job = done[-1].attrs['fea']['transform']['jobs'][-1:] if done else []
+    if job: publish_metrics(cloud, job[0], timeline_figures(pd.concat(done, ignore_index=True)))
 
 # %% ../../nbs/53_aws.cli.ipynb #adcdfc98
 @commands.command(short_help='Put a model into the registry.', help='Register model.tar.gz with its measurements, its card and files for later comparisons.')

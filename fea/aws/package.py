@@ -133,7 +133,7 @@ def pack(
             archive.addfile(info, io.BytesIO(data))
     return packed.getvalue()
 
-# %% ../../nbs/39_aws.package.ipynb #d7f50ab7
+# %% ../../nbs/39_aws.package.ipynb #2c4ffd20
 def build_package(
     out:Path, # The `.tar.gz` to write, or a folder for `model.tar.gz`
     models:Path|None=None, # Folder with `model.onnx`; None: the model that ships with fea
@@ -143,13 +143,16 @@ def build_package(
     out = Path(out)
     if not out.name.endswith('.tar.gz'): out = out/'model.tar.gz'
     data = pack(model_files(models) | code_files())
+    if out.is_dir(): raise OutputError(f'{out}: is a folder; give another name')
     if out.exists() and out.read_bytes() == data: return out
     if out.exists() and not overwrite: raise OutputError(f'{out}: exists already and was kept; choose another place, or replace it (--overwrite)')
-    with writing(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        part = out.with_name(f'.{out.name}.part')
-        part.write_bytes(data)
-        part.replace(out)
+    part = out.with_name(f'.{out.name}.part')
+    try:
+        with writing(out):
+            out.parent.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(data)
+            part.replace(out)
+    finally: part.unlink(missing_ok=True)
     return out
 
 # %% ../../nbs/39_aws.package.ipynb #20a3ebf3

@@ -7,7 +7,7 @@ __all__ = ['MB', 'PACK_MB', 'RECORD', 'Pack', 'Source', 'Shipment', 'TarWriter',
            'find_crops', 'Packing', 'pack_crops', 'still_bytes', 'still_files', 'pack_frames', 'pack_clip',
            'pack_source', 'pack_all', 'save_shipment', 'load_shipment']
 
-# %% ../../nbs/50_aws.packs.ipynb #71b5b33b
+# %% ../../nbs/50_aws.packs.ipynb #00d103f3
 import io
 import json
 import tarfile
@@ -20,8 +20,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from .. import InputError, writing
+from .. import InputError, OutputError, writing
 from .cost import FORMS
+from .serving import MAX_MEMBER, MAX_PIXELS
 from ..classifier import Classifier
 from ..detection import DETECTOR_MODEL
 from ..extract import Frame, SourceInfo, list_images, probe_source
@@ -42,7 +43,7 @@ from fea.local_inference import (
     single_threaded_opencv,
 )
 from ..models_dir import model_path
-from ..timeline import frame_name, make_timeline
+from ..timeline import FRAME_NAME, frame_index, frame_name, make_timeline
 
 # %% ../../nbs/50_aws.packs.ipynb #4f5f0fcc
 MB = 10**6
@@ -59,7 +60,7 @@ class Pack:
     status:str='new' # 'new', 'done' or 'failed'
     reason:str='' # Why it failed
 
-# %% ../../nbs/50_aws.packs.ipynb #c2e53371
+# %% ../../nbs/50_aws.packs.ipynb #32dd0272
 @dataclass(frozen=True)
 class Source:
     "One video, or folder of pictures"
@@ -68,8 +69,9 @@ class Source:
     about:dict[str, Any] # What `fea analyze` writes beside a timeline
     duration:float # s
     broken:str='' # Why the video ended early, if it did
+    lines:int=0 # Stills that are remembered in its file of lines
 
-# %% ../../nbs/50_aws.packs.ipynb #7d74051b
+# %% ../../nbs/50_aws.packs.ipynb #e7ee7012
 @dataclass(frozen=True)
 class Shipment:
     "All that a transform sends, and what became of it; lies beside the results as `transform.json`"
@@ -80,13 +82,14 @@ class Shipment:
     sources:list[Source]=field(default_factory=list) # In the order given
     packs:list[Pack]=field(default_factory=list) # In the order of the sources
     jobs:list[str]=field(default_factory=list) # Transform jobs so far
-    place:str='' # 's3://...' that all of it lies in
+    place:str='' # Folder in the bucket that all of it lies in
+    refused:dict[str, str]=field(default_factory=dict) # Path of a source that could not be packed, to the reason
 
     @property
     def content_type(self)->str: # With parameters
         "How the packs are announced to the container"
         if self.form != 'clips': return f"application/x-tar; view={'crop' if self.form == 'crops' else 'frame'}"
-        return f"video/mp4; fps={'all' if self.fps is None else f'{self.fps:g}'}; long_side={self.long_side}"
+        return f"video/mp4; fps={'all' if self.fps is None else repr(float(self.fps))}; long_side={self.long_side}"
 
 # %% ../../nbs/50_aws.packs.ipynb #565eecbc
 class TarWriter:
@@ -194,24 +197,29 @@ def pack_crops(
     tars.close()
     return tars.packs
 
-# %% ../../nbs/50_aws.packs.ipynb #27c94529
+# %% ../../nbs/50_aws.packs.ipynb #bf0bfe57
 def still_bytes(
     frame:Frame, # A still
     file:Path|None, # Its file, when it has one
 )->tuple[str, bytes]: # Name of the member, content
     "A still as it is sent"
-    if file is not None and file.suffix.lower() in ('.jpg', '.jpeg', '.png'): return Path(frame.name).stem + file.suffix.lower(), file.read_bytes()
+    height, width = frame.image.shape[:2]
+    if width * height > MAX_PIXELS:
+        raise InputError(f'{file or frame.name}: {width}x{height} px are more than the container decodes; pack crops instead (--pack crops)')
+    data = file.read_bytes() if file is not None else b''
+    end = '.jpg' if data.startswith(b'\xff\xd8\xff') else '.png' if data.startswith(b'\x89PNG') else ''
+    if end and len(data) <= MAX_MEMBER: return Path(frame.name).stem + end, data
     end, options = ('.jpg', [cv2.IMWRITE_JPEG_QUALITY, 95]) if file is None else ('.png', [])
     return Path(frame.name).stem + end, cv2.imencode(end, cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR), options)[1].tobytes()
 
-# %% ../../nbs/50_aws.packs.ipynb #ccb936d6
+# %% ../../nbs/50_aws.packs.ipynb #99f104da
 def still_files(
     info:SourceInfo, # Of the source
 )->dict[int, Path]: # Number of the still to its file; empty for a video
     "Files that hold the stills already"
     if info.kind == 'image': return {0: info.path}
     if info.kind == 'images': return dict(enumerate(list_images(info.path)))
-    return {int(p.stem.split('_')[1]): p for p in info.path.glob('frame_*.jpg')} if info.kind == 'frames' else {}
+    return {frame_index(p.name): p for p in info.path.iterdir() if FRAME_NAME.fullmatch(p.name)} if info.kind == 'frames' else {}
 
 # %% ../../nbs/50_aws.packs.ipynb #02b88490
 def pack_frames(
@@ -240,7 +248,7 @@ def pack_clip(
     if info.path.is_dir(): raise InputError(f'{info.path}: a folder of pictures is no clip; pack it as frames or crops (--pack)')
     return [Pack(name + info.path.suffix.lower(), name, str(info.path), info.path.stat().st_size, 0)]
 
-# %% ../../nbs/50_aws.packs.ipynb #3b8c8772
+# %% ../../nbs/50_aws.packs.ipynb #b52a6ee6
 def pack_source(
     video:Path, # A video or folder of pictures
     name:str, # Of its folder among the results
@@ -257,24 +265,32 @@ def pack_source(
     if form == 'clips':
         count = max(1, round(duration * (how.settings.fps or info.fps or 1.)))
         packs = [replace(packs[0], stills=count)]
-    return Source(name, str(video), about, duration, str(stills.error or '')), packs
+    return Source(name, str(video), about, duration, str(stills.error or ''), len(times)), packs
 
-# %% ../../nbs/50_aws.packs.ipynb #175719dd
+# %% ../../nbs/50_aws.packs.ipynb #089d3c73
 def pack_all(
     videos:Sequence[str|Path], # Videos, pictures, or folders of them
     form:str, # 'crops', 'frames' or 'clips'
     how:Packing, # Model, size, folder
     package:str, # SHA-256 of the model.tar.gz that shall answer
 )->Shipment: # Ready to be sent
-    "Pack everything; raises `InputError` for the first source that cannot be read, before anything was sent"
+    "Pack everything that can be read, and note the rest; raises `InputError` when nothing can"
     if form not in FORMS: raise InputError(f"form {form!r}: give {', '.join(FORMS)}")
     sources = find_sources(videos)
     if not sources: raise InputError('no video was given')
     for video in sources: check_request(video, how.settings.fps, None, how.settings)
     with writing(how.folder): how.folder.mkdir(parents=True, exist_ok=True)
     names = [f.name for f in result_folders(sources, how.folder)]
-    packed = [pack_source(video, name, form, how) for video, name in zip(sources, names, strict=True)]
-    return Shipment(form, how.settings.fps, how.settings.long_side, package, [s for s, _ in packed], [p for _, packs in packed for p in packs])
+    packed, refused = list[tuple[Source, list[Pack]]](), dict[str, str]()
+    for video, name in zip(sources, names, strict=True):
+        try: packed.append(pack_source(video, name, form, how))
+        except OutputError: raise
+        except InputError as e:
+            if len(sources) == 1: raise
+            refused[str(video)] = str(e)
+    if not packed: raise InputError('; '.join(refused.values()))
+    packs = [pack for _, some in packed for pack in some]
+    return Shipment(form, how.settings.fps, how.settings.long_side, package, [s for s, _ in packed], packs, refused=refused)
 
 # %% ../../nbs/50_aws.packs.ipynb #79d6cfef
 RECORD = 'transform.json'

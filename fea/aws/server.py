@@ -6,7 +6,7 @@
 __all__ = ['ServerSettings', 'read_server_settings', 'execution_parameters', 'receive', 'answer', 'respond', 'Readiness',
            'create_app', 'serve', 'main']
 
-# %% ../../nbs/37_aws.server.ipynb #e7b60a77
+# %% ../../nbs/37_aws.server.ipynb #7270fbe2
 import asyncio
 import json
 import os
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import FeaError, InputError
-from .serving import RequestError, ServedModel, input_fn, model_fn, output_fn, predict_fn
+from .serving import RequestError, ServedModel, choose_answer, input_fn, model_fn, output_fn, predict_fn, read_type
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -37,14 +37,14 @@ class ServerSettings:
     max_payload_mb:int=1024 # Largest body, MB; what an asynchronous endpoint allows
     workers:int=1 # Requests that are answered at a time
 
-# %% ../../nbs/37_aws.server.ipynb #d48ea471
+# %% ../../nbs/37_aws.server.ipynb #d66faa83
 def read_server_settings(
     environment:Mapping[str, str], # Of the process
 )->ServerSettings: # Checked
     "Settings of the server; raises `InputError` for a number that is none"
     def number(name:str, default:int)->int:
         text = environment.get(name) or str(default)
-        if not text.isdigit() or not int(text): raise InputError(f'{name} is {text!r}: give a whole number above 0')
+        if not text.isdecimal() or not 0 < int(text) < 65536: raise InputError(f'{name} is {text!r}: give a whole number from 1 to 65535')
         return int(text)
     plain = ServerSettings()
     return ServerSettings(Path(environment.get('FEA_MODEL_DIR', plain.model_dir)), environment.get('FEA_HOST', plain.host),
@@ -75,7 +75,7 @@ async def receive(
             check(size)
             file.write(part)
 
-# %% ../../nbs/37_aws.server.ipynb #d66e895e
+# %% ../../nbs/37_aws.server.ipynb #efd3b75b
 def answer(
     model:ServedModel, # Finds and judges
     body:Path, # Of the request
@@ -83,14 +83,16 @@ def answer(
     accept:str, # Header
 )->tuple[int, bytes, str]: # Status, body, content type
     "Answer a request whose body has arrived, whatever happens"
-    try: return 200, *output_fn(predict_fn(input_fn(body, content_type), model), accept)
+    try:
+        choose_answer(read_type(content_type), accept) # before the work
+        return 200, *output_fn(predict_fn(input_fn(body, content_type), model), accept)
     except RequestError as e: status, error = e.status, str(e)
     except Exception as e:
         traceback.print_exc()
         status, error = 500, f'a defect of fea, please report it: {type(e).__name__}: {e}'
     return status, json.dumps({'error': error.replace(str(body), 'the body')}).encode(), 'application/json'
 
-# %% ../../nbs/37_aws.server.ipynb #5c92e30e
+# %% ../../nbs/37_aws.server.ipynb #bbfecae5
 async def respond(
     model:ServedModel, # Finds and judges
     request:'Request', # Of Starlette
@@ -99,10 +101,12 @@ async def respond(
 )->'Response': # Of Starlette
     "Receive and answer one request"
     from starlette.concurrency import run_in_threadpool
+    from starlette.requests import ClientDisconnect
     from starlette.responses import Response
     with tempfile.TemporaryDirectory() as folder:
         body = Path(folder)/'body'
         try: await receive(request, body, most)
+        except ClientDisconnect: return Response(b'', 499) # nobody is listening any more
         except RequestError as e: status, found, form = e.status, json.dumps({'error': str(e)}).encode(), 'application/json'
         else:
             headers = [request.headers.get(name, '') for name in ('content-type', 'accept')]
