@@ -493,7 +493,7 @@ def server_options(
     if host in LOOPBACK: options['server.allowedHosts'] = list(LOOPBACK)
     return {name.replace('.', '_'): value for name, value in options.items()}
 
-# %% ../nbs/41_app.ipynb #f1b868cb
+# %% ../nbs/41_app.ipynb #029df510
 def check_port(
     host:str, # Address to listen on
     port:int, # Port to listen on
@@ -502,7 +502,7 @@ def check_port(
     if not 0 < port < 65536: raise InputError(f'port {port}: give a number from 1 to 65535')
     try:
         with socket.create_server((host, port), family=socket.AF_INET6 if ':' in host else socket.AF_INET): return
-    except OSError as e: raise InputError(f'{host}, port {port}: cannot be used ({e.strerror or e}); choose another one') from e
+    except OSError as e: raise InputError(f'{host}, port {port}: cannot be used ({os.strerror(e.errno) if e.errno else e}); choose another one') from e
 
 # %% ../nbs/41_app.ipynb #ca3dca95
 OPEN_TO_ALL = 'Everyone who reaches this address can use the page: it has no password and no encryption. Put it behind a server that has both.'

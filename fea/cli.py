@@ -264,7 +264,7 @@ ADVICE = { # after Ctrl-C, by command
     'analyze': ' and marked partial, go on with --resume',
     'extract': ' and marked partial',
     'train': ' up to the last whole epoch; the same command goes on from there',
-    'transform': '; a job that was started goes on, and --resume takes its answers up',
+    'transform': ', once transform.json is there; --resume takes up what was answered and sends the rest again',
 }
 
 def main()->None:
