@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['IMAGES', 'LIMIT', 'WORK', 'find_image', 'JobSettings', 'job_limits', 'upload_package', 'create_model', 'upload_packs',
            'start_job', 'describe_job', 'wait_for_job', 'stop_job', 'failure_reasons', 'fetch_answers', 'counted',
-           'run_job', 'take_up', 'recheck', 'finished', 'with_file', 'remove_objects', 'check_results', 'prepare',
-           'transform', 'dry_run']
+           'run_job', 'take_up', 'recheck', 'finished', 'refusals', 'with_file', 'remove_objects', 'check_results',
+           'prepare', 'transform', 'dry_run']
 
 # %% ../../nbs/02_batch_transform.ipynb #291b4830
 import hashlib
@@ -58,11 +58,11 @@ def find_image(
     try: return image_uris.retrieve(region=region, instance_type=instance_type, **IMAGES[image])
     except ValueError as e: raise InputError(f"image {image!r}: {' '.join(str(e).split())[:300]}") from e
 
-# %% ../../nbs/02_batch_transform.ipynb #9953a0cd
+# %% ../../nbs/02_batch_transform.ipynb #60b63a48
 @dataclass(frozen=True)
 class JobSettings:
     "What a transform job runs on"
-    image:str # Address of the container's image
+    image:str # Address of the container's image; for an estimate also a name of `IMAGES`
     instance_type:str='ml.m5.large' # Of each instance
     instance_count:int=1 # Packs are shared among them
     payload_mb:int|None=None # Largest request, MB, at most 100; 0: any size, streamed; None: as the packs need it
@@ -71,7 +71,7 @@ class JobSettings:
 
 LIMIT = 100 # MB: the largest payload that SageMaker can be told, and the largest product of payload and requests at a time
 
-# %% ../../nbs/02_batch_transform.ipynb #c02bccd7
+# %% ../../nbs/02_batch_transform.ipynb #66babe57
 def job_limits(
     shipment:Shipment, # What is sent
     settings:JobSettings, # Of the job
@@ -79,7 +79,7 @@ def job_limits(
     "Payload and requests at a time; raises `InputError` that names the way out"
     if not shipment.packs: return 6, 1
     largest = max(shipment.packs, key=lambda pack: pack.size)
-    exact, streams = math.ceil(largest.size / MB), '/ray:' not in settings.image
+    exact, streams = math.ceil(largest.size / MB), settings.image != 'ray' and '/ray:' not in settings.image
     needed = max(6, exact)
     payload = settings.payload_mb if settings.payload_mb is not None else needed if needed <= LIMIT else 0 if streams else LIMIT
     if not 0 <= payload <= LIMIT: raise InputError(f'a payload of {payload} MB: SageMaker allows 1 to {LIMIT}, or 0 for streaming')
@@ -290,7 +290,7 @@ def recheck(
         return pack
     return replace(shipment, packs=[judge(pack) for pack in shipment.packs])
 
-# %% ../../nbs/02_batch_transform.ipynb #a1078dcc
+# %% ../../nbs/02_batch_transform.ipynb #09f875d7
 def finished(
     shipment:Shipment, # As it was saved
     out:Path, # Folder of all results
@@ -302,6 +302,13 @@ def finished(
     tables = [with_file(file) for file in files if file]
     errors = [None if table.attrs['fea'].get('complete', True) else TruncatedVideoError(table.attrs['fea']['reason']) for table in tables]
     return [Outcome(Path(s.path), out/s.name, table, error) for s, table, error in zip(shipment.sources, tables, errors, strict=True)]
+
+def refusals(
+    shipment:Shipment, # As it was saved
+    out:Path, # Folder of all results
+)->list[Outcome]: # One for each source that could not be packed
+    "What never was sent"
+    return [Outcome(Path(path), out/Path(path).stem, None, InputError(reason)) for path, reason in shipment.refused.items()]
 
 def with_file(
     file:Path, # A result
@@ -363,7 +370,7 @@ def prepare(
     shipment = replace(shipment, package=checksum(package))
     return replace(shipment, place=f"transform/{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}/"), package
 
-# %% ../../nbs/02_batch_transform.ipynb #d17f2443
+# %% ../../nbs/02_batch_transform.ipynb #eb25d90b
 def transform(
     videos:Sequence[str|Path], # Videos, pictures, or folders of them; with `resume` not looked at
     out:str|Path, # Folder of all results
@@ -386,7 +393,7 @@ def transform(
     out = Path(out)
     if resume:
         shipment, package = load_shipment(out), out/WORK/'model.tar.gz'
-        if done := finished(shipment, out): return done
+        if done := finished(shipment, out): return done + refusals(shipment, out)
         shipment = take_up(cloud, recheck(shipment, out/WORK), out, poll, progress)
     else: shipment, package = prepare(videos, out, form, Settings(fps, long_side), models, overwrite, kind, progress=progress)
     save_shipment(shipment, out)
@@ -398,7 +405,7 @@ def transform(
     if all(pack.status == 'done' for pack in shipment.packs) and all(o.timeline is not None for o in outcomes) and not keep:
         remove_objects(cloud, shipment.place)
         shutil.rmtree(out/WORK, ignore_errors=True)
-    return outcomes + [Outcome(Path(path), out/Path(path).stem, None, InputError(reason)) for path, reason in shipment.refused.items()]
+    return outcomes + refusals(shipment, out)
 
 # %% ../../nbs/02_batch_transform.ipynb #18e8178d
 def dry_run(

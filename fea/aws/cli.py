@@ -90,7 +90,7 @@ def chosen_cloud(
         from fea.aws.local import local_cloud
         with tempfile.TemporaryDirectory() as folder, local_cloud(Path(folder)) as cloud: yield cloud
 
-# %% ../../nbs/53_aws.cli.ipynb #f7dea057
+# %% ../../nbs/53_aws.cli.ipynb #490b22dd
 @commands.command(short_help='From videos to timelines, through SageMaker.', help="""Timelines of many videos through SageMaker Batch Transform. Faces are found
 here and only their crops are sent (--pack crops), or everything happens in the cloud (--pack clips).""")
 def transform(
@@ -119,7 +119,7 @@ def transform(
     from fea.aws import batch_transform as work
     from fea.aws.cost import read_prices
     from fea.cli import finish, parse_fps
-    rate, settings = parse_fps(fps), work.JobSettings('fea/local', instance_type, instances, max_payload)
+    rate, settings = parse_fps(fps), work.JobSettings('fea/local' if local else image, instance_type, instances, max_payload)
     if videos and resume: raise InputError('with --resume the videos are known; leave them out')
     if not videos and not resume: raise InputError('no video was given; name some, or go on with an earlier transform (--resume)')
     if dry_run: return typer.echo(work.dry_run(videos or [], read_prices(prices), settings, rate, pack.value, models))
