@@ -6,6 +6,7 @@ from shutil import copy2, copytree, rmtree
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
+EXTRAS = ('train', 'aws', 'serve', 'local', 'app', 'parquet', 'biosignals', 'drift', 'dev')
 ROOT = Path(__file__).resolve().parent
 SHIPPED = ['model.onnx', 'face_detection_yunet_2023mar.onnx', 'SHA256SUMS', 'model_card.json', 'metrics.json']
 config = ConfigParser(delimiters=['='], interpolation=None)
@@ -35,6 +36,6 @@ setup(
     long_description=(ROOT/'README.md').read_text(encoding='utf-8'), long_description_content_type='text/markdown',
     packages=find_packages(include=['fea', 'fea.*']), python_requires='>=' + cfg['min_python'], zip_safe=False,
     install_requires=cfg['requirements'].split(),
-    extras_require={extra: cfg[f'{extra}_requirements'].split() for extra in ('train', 'aws', 'serve', 'local', 'app', 'parquet', 'dev')},
+    extras_require={extra: cfg[f'{extra}_requirements'].split() for extra in EXTRAS},
     entry_points={'console_scripts': ['fea = fea.cli:main']}, cmdclass={'build_py': BuildWithModels},
 )

@@ -86,7 +86,9 @@ class Classifier:
         except Exception as e: raise ModelError(f'{file}: not a readable ONNX model; get the file again') from e
         self.meta = parse_meta(self.session.get_modelmeta().custom_metadata_map.get('fea'), str(file), checksum(file))
         names = [v.name for v in self.session.get_inputs()], [v.name for v in self.session.get_outputs()]
-        if names != (['image'], ['logits']): raise ModelError(f"{file}: its input and output are {names}, not image and logits")
+        if names not in ((['image'], ['logits']), (['image'], ['logits', 'features'])):
+            raise ModelError(f"{file}: its input and outputs are {names}, not image and logits (and features)")
+        self.has_features = len(names[1]) == 2
 
     def logits(
         self,
@@ -102,6 +104,15 @@ class Classifier:
     )->np.ndarray: # Probabilities, shape (n, 7), float32; rows sum to 1
         "Probabilities of the seven emotions for a batch of crops"
         return softmax(self.logits(crops))
+
+    def features(
+        self,
+        crops:Sequence[np.ndarray], # RGB squares, each (s, s, 3) uint8
+    )->np.ndarray: # Shape (n, 1280), float32: what the last layer of the network sees
+        "The network's last features of a batch of crops; raises `ModelError` for a model that does not give them"
+        if not self.has_features: raise ModelError('this model gives no features; export it again with fea train, or use the one that ships with fea')
+        return np.asarray(self.session.run(['features'], {'image': prepare(crops, self.meta)})[0], np.float32)
+
 
 # %% ../nbs/11_classifier.ipynb #b8d53dd8
 def softmax(
