@@ -56,6 +56,12 @@ SHORT_NAMES = {
     'read_timeline': 'fea.timeline',
     'write_timeline': 'fea.timeline',
     'plot_timeline': 'fea.report',
+    'plot_distribution': 'fea.report',
+    'contact_sheet': 'fea.report',
+    'write_report': 'fea.html_report',
+    'annotate_video': 'fea.annotate',
+    'frame_quality': 'fea.quality',
+    'run_study': 'fea.study',
 }
 
 # %% ../nbs/13_package.ipynb #2d80cce7
@@ -65,3 +71,8 @@ def __getattr__(
     "Load the main functions at first use; raises `AttributeError` for any other name"
     if name in SHORT_NAMES: return getattr(import_module(SHORT_NAMES[name]), name)
     raise AttributeError(f"module 'fea' has no attribute {name!r}")
+
+# %% ../nbs/13_package.ipynb #68a2f992
+def __dir__()->list[str]: # Names, sorted
+    "What an editor may offer after `fea.`"
+    return sorted({*globals(), *SHORT_NAMES})

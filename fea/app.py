@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['LAW', 'REASON', 'PURPOSES', 'TOLD', 'WORDS', 'RATES', 'PICTURE_CSS', 'ABOUT', 'LOOPBACK', 'OPEN_TO_ALL', 'Purpose',
-           'consent_note', 'literal', 'Visit', 'ask_purpose', 'forget_upload', 'take_uploads', 'list_clips',
-           'watch_work', 'timeline_component', 'show_clip', 'show_video', 'show_figures', 'show_quality',
-           'show_downloads', 'show_videos', 'show_study', 'ask_viewers', 'picture_variants', 'show_comparison',
-           'show_about', 'has_browser', 'end_session', 'open_spaces', 'page', 'server_options', 'check_port', 'main']
+           'consent_note', 'literal', 'Visit', 'ask_purpose', 'forget_upload', 'take_uploads', 'size_text',
+           'list_clips', 'watch_work', 'timeline_component', 'show_clip', 'show_video', 'show_figures', 'show_quality',
+           'show_downloads', 'show_videos', 'show_study', 'ask_viewers', 'picture_variants', 'left_out',
+           'show_comparison', 'show_about', 'has_browser', 'end_session', 'open_spaces', 'page', 'server_options',
+           'check_port', 'main']
 
 # %% ../nbs/41_app.ipynb #850fc3d5
 import atexit
@@ -63,8 +64,8 @@ def consent_note(
     "What is written down about purpose and consent; raises `InputError` for what fea does not do"
     words = ' '.join(note.split())[:300]
     if purpose.refused: raise InputError(purpose.refused)
-    if purpose.explain and not words: raise InputError('say in a few words what the analysis is for')
-    if not told: raise InputError('people must be told before their expressions are analysed; without that, the analysis does not start')
+    if purpose.explain and not words: raise InputError('Say in a few words what the analysis is for.')
+    if not told: raise InputError('People must be told before their expressions are analysed; without that, the analysis does not start.')
     return f'purpose: {purpose.name}; the people know and agreed' + (f'; {words}' if words else '')
 
 # %% ../nbs/41_app.ipynb #65559ee0
@@ -166,14 +167,21 @@ def take_uploads(
 WORDS = {'waiting': 'waiting', 'running': 'in work', 'done': 'analysed', 'failed': 'failed', 'stopped': 'stopped'}
 RATES = {'1 per second': 1., '2 per second': 2., '5 per second': 5., 'every frame': None}
 
+def size_text(
+    size:int, # Of a file, bytes
+)->str: # For example '0.3 MB'
+    "A size as people read it"
+    return f'{size / 1024 ** 2:.1f} MB' if size >= 2 ** 20 / 10 else f'{max(1, round(size / 1024))} kB'
+
 def list_clips(
     visit:Visit, # Of this session
 )->None:
     "The videos that are here, and the button that starts"
     import streamlit as st
     for i, clip in enumerate(visit.clips):
-        with st.container(horizontal=True, vertical_alignment='center'):
-            st.markdown(f'{literal(clip.name)} · {clip.size / 1024 ** 2:.1f} MB · {WORDS[clip.task.state] if clip.task else "not analysed yet"}')
+        with st.container(horizontal=True, wrap=False, vertical_alignment='center'):
+            state = WORDS[clip.task.state] if clip.task else 'not analysed yet'
+            st.markdown(f'{literal(clip.name)} · {size_text(clip.size)} · {state}', width='stretch')
             if st.button('Remove', key=f'remove {clip.path.parent.name}', disabled=bool(visit.busy)):
                 shutil.rmtree(clip.path.parent, ignore_errors=True)
                 visit.clips.pop(i)
@@ -241,7 +249,8 @@ def show_video(
     why, annotated = why_no_player(clip.path), clip.results/ANNOTATED
     shows = (['Video'] if not why else []) + (['Annotated video'] if annotated.is_file() else [])
     if why: st.info(literal(why))
-    chosen = st.segmented_control('Show', shows, default=shows[0], key=f'show {clip.path.parent.name}') if len(shows) > 1 else shows[0] if shows else None
+    chosen = shows[-1] if shows else None # the annotated video, once it was asked for
+    if len(shows) > 1: chosen = st.segmented_control('Show', shows, default=chosen, required=True, key=f'show {clip.path.parent.name}')
     if chosen == 'Annotated video': st.video(str(annotated))
     elif chosen: st.video(str(clip.path), format=PLAYED[clip.path.suffix])
     elif (clip.results/STILLS).is_file(): st.image(str(clip.results/STILLS))
@@ -293,7 +302,8 @@ def show_downloads(
         st.download_button('All as ZIP', partial(pack_results, clip.results, stem), f'{stem}_fea.zip', 'application/zip', on_click='ignore', key=f'zip {key}')
     if clip.annotating is not None and clip.annotating.error: st.error(literal(clip.annotating.error))
     if visit.busy: return
-    blur = st.checkbox('Blur the faces', key=f'blur {key}')
+    hidden = clip.annotating is not None and bool(clip.annotating.request['blur'])
+    blur = st.checkbox('Blur the faces', hidden, key=f'blur {key}') # as before: who hid faces must not show them by the next click
     if st.button(f"Make the annotated video{' again' * (clip.results/ANNOTATED).is_file()}", key=f'annotate {key}'):
         clip.annotating = Task(request_of(clip, 'annotate', blur=blur))
         visit.start([clip.annotating])
@@ -308,7 +318,8 @@ def show_videos(
     take_uploads(visit)
     list_clips(visit)
     for clip in visit.clips:
-        if clip.task is not None and clip.task.error: st.error(literal(f'{clip.name}: {clip.task.error.removeprefix(clip.name).strip(" :")}'))
+        error = clip.task.error if clip.task is not None else ''
+        if error: st.error(literal(error if error.startswith(clip.name) else f'{clip.name}: {error}'))
     done = visit.done
     if not done: return
     st.divider()
@@ -377,6 +388,18 @@ def picture_variants(
         found.append(f'<div class="variants">{"".join(images)}</div>')
     return found
 
+# %% ../nbs/41_app.ipynb #a31f97ac
+def left_out(
+    people:'pd.DataFrame', # Table of respondents of a study
+)->list[str]: # A sentence for each film of which somebody was left out
+    "Who does not count, and why"
+    told = []
+    for film, rows in people.groupby('stimulus', sort=False):
+        out = rows[~rows.included.astype(bool)]
+        why = '; '.join(f'{who} ({reason})' for who, reason in zip(out.respondent, out.reason, strict=True))
+        if len(out): told.append(f'{film}: only {len(rows) - len(out)} of {len(rows)} viewers count. Left out: {why}.')
+    return told
+
 # %% ../nbs/41_app.ipynb #0cdca963
 def show_comparison(
     folder:Path, # Of a study
@@ -384,6 +407,8 @@ def show_comparison(
     "Curves, scores, who was left out, and the files"
     import pandas as pd
     import streamlit as st
+    people = pd.read_csv(folder/'respondents.csv', dtype={'respondent': str})
+    for left in left_out(people): st.warning(literal(left))
     for picture in picture_variants((folder/REPORT).read_text(encoding='utf-8')): st.html(picture)
     about = json.loads((folder/'study.json').read_text(encoding='utf-8'))
     st.caption(literal(about['exclusion_rule']))
@@ -462,7 +487,7 @@ def page(
         limits = Limits(max_upload_mb, total_mb=4 * max_upload_mb)
         st.session_state.visit = Visit(context.session_id if context else 'none', open_spaces(Path(root), keep), limits)
     visit = st.session_state.visit
-    if not all(clip.path.exists() for clip in visit.clips): visit.clips = [] # the browser was away for too long
+    if not all(clip.path.exists() for clip in visit.clips): visit.clips, visit.study = [], None # the browser was away for too long
     st.title('Facial expressions in videos')
     st.caption(literal(MEANING))
     if not visit.consent: return ask_purpose(visit)

@@ -113,6 +113,7 @@ export default function ({ data, parentElement }) {
     panel.paths.forEach((d, i) => { const path = svg.appendChild(document.createElementNS(SVG, 'path'))
       path.setAttribute('d', d); path.setAttribute('fill', data.colours[i]) })
   }
+  if (!data.panels.length) { said.textContent = 'No face was found, or none large enough to be read.'; return }
   const line = add(plots, 'div', 'line'), ticks = add(root, 'div', 'ticks'), legend = add(root, 'div', 'legend')
   for (const tick of data.ticks) {
     const share = 100 * (tick.time - data.start) / length
@@ -127,7 +128,7 @@ export default function ({ data, parentElement }) {
     line.style.left = `${100 * Math.min(Math.max((time - data.start) / length, 0), 1)}%`
     const words = data.panels.map(p => { const i = p.starts.findIndex((s, k) => s <= time + 1e-3 && time < p.ends[k])
       return (data.faces > 1 ? `face ${p.face}: ` : '') + (i < 0 ? 'not seen' : `${data.names[p.best[i]]} ${p.share[i]} %`) })
-    said.textContent = `${clock(time)}  ${words.join(' · ') || 'no face was found'}`
+    said.textContent = `${clock(time)}  ${words.join(' · ')}`
     plots.setAttribute('aria-valuenow', time.toFixed(1)); plots.setAttribute('aria-valuetext', said.textContent)
   }
   const go = time => { const v = video(), to = Math.min(Math.max(time, data.start), data.end); if (v) v.currentTime = Math.min(to, v.duration || to); show(to) }

@@ -277,7 +277,7 @@ def describe_clip(
         return save_plot(contact_sheet(timeline, video), out/STILLS)
     attempt('The report', report, say)
     attempt('The picture', picture, say)
-    attempt('The sheet of stills', stills, say)
+    if timeline.emotion.notna().any(): attempt('The sheet of stills', stills, say) # else there is no face to show
 
 # %% ../nbs/65_app_work.ipynb #37b6c721
 def measure_quality(

@@ -22,6 +22,8 @@ import typer
 import fea
 from . import FeaError, InputError
 from .aws.cli import commands as cloud_commands
+from .biosignals_cli import commands as body_commands
+from .drift_cli import commands as drift_commands
 from .view_cli import commands as view_commands
 
 if TYPE_CHECKING:
@@ -257,6 +259,9 @@ def evaluate(
 
 # %% ../nbs/42_cli.ipynb #859b8161
 app.add_typer(view_commands)
+app.add_typer(body_commands)
+app.add_typer(drift_commands, name='drift', short_help='Is this batch like the validated one.', help="""Compare a batch of recordings with those that the
+model was validated on. Without labels, so it does not say that the model is wrong: it says that the batch is not what the model was shown to work on.""")
 app.add_typer(cloud_commands)
 
 # %% ../nbs/42_cli.ipynb #ab0228f4

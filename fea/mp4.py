@@ -203,7 +203,7 @@ def open_mp4(
     return place
 
 # %% ../nbs/71_mp4.ipynb #c54ed62a
-ENCODER = {'preset': 'veryfast', 'crf': '20'} # of x264
+ENCODER = {'preset': 'superfast', 'mbtree': '1', 'rc-lookahead': '10', 'crf': '20'} # of x264
 
 class Mp4:
     "An MP4 file that grows frame by frame"
@@ -231,7 +231,7 @@ class Mp4:
         if image.shape[1::-1] != self.size: image = cv2.resize(image, self.size, interpolation=cv2.INTER_AREA)
         down, across = (n % 2 for n in image.shape[:2])
         if down or across: image = cv2.copyMakeBorder(image, 0, down, 0, across, cv2.BORDER_REPLICATE)
-        frame = av.VideoFrame.from_ndarray(image, format='rgb24')
+        frame = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(image), format='rgb24') # not copied
         frame = self.reformatter.reformat(frame, format='yuv420p', dst_colorspace=self.look.space, dst_color_range=1, threads=1)
         frame.pts, frame.time_base, frame.duration = shown.pts, shown.unit, shown.duration
         self.out.mux(self.stream.encode(frame))

@@ -4,14 +4,17 @@
 
 # %% auto #0
 __all__ = ['CONTAINERS', 'OPTIONS', 'best_stream', 'open_video', 'Clock', 'clock_of', 'Damage', 'claimed_length', 'note_missing',
-           'read_packets', 'decode_packet', 'every_frame', 'display_matrix', 'turn_upright', 'ImageConverter']
+           'read_packets', 'decode_packet', 'in_slots', 'every_frame', 'display_matrix', 'turn_upright',
+           'ImageConverter']
 
 # %% ../nbs/17_video.ipynb #1f8feec0
 import re
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from heapq import heappop, heappush
 from itertools import chain
 from pathlib import Path
 from typing import Any, cast
@@ -164,18 +167,40 @@ def decode_packet(
         if frame.pts is not None: damage.last_good = max(frame.pts, damage.last_good or frame.pts)
     return frames
 
+# %% ../nbs/17_video.ipynb #6b3f4477
+def in_slots(
+    frames:Iterator[VideoFrame], # In the order of showing; `pts` says where each lay in the file
+    most:int=16, # Frames held back for one that may still come
+)->Iterator[VideoFrame]: # The same frames in the same order, with rising `pts`
+    "Give frames the places of their packets in the order of showing"
+    waiting, slots, due = deque[VideoFrame](), list[int](), 0
+    def first()->VideoFrame:
+        waiting[0].pts = heappop(slots)
+        return waiting.popleft()
+    for frame in frames:
+        waiting.append(frame)
+        heappush(slots, due if frame.pts is None else frame.pts)
+        while slots and (slots[0] <= due or len(slots) > most):
+            due = slots[0] + 1
+            yield first()
+    while waiting: yield first()
+
 # %% ../nbs/17_video.ipynb #cb6ffc01
 def every_frame(
     stream:VideoStream, # An open video stream, at its start
     damage:Damage, # Notes what is found wrong
-)->Iterator[tuple[float, VideoFrame]]: # Time (s) and frame
-    "All frames in the order of showing; a frame without a timestamp follows the one before at the average rate"
+)->Iterator[tuple[float, VideoFrame]]: # Time (s, rising) and frame
+    "All frames in the order of showing; a frame without a timestamp of its own follows the one before at the average rate"
     clock, step = clock_of(stream), float(1 / (stream.average_rate or stream.guessed_rate or 25))
-    time = -step
-    for packet in chain(read_packets(stream, damage), [None]):
-        for frame in decode_packet(stream, packet, damage):
-            time = time + step if frame.pts is None else clock.seconds(frame.pts)
-            yield time, frame
+    is_avi, time = stream.container.format.name == 'avi', -step
+    def decoded()->Iterator[VideoFrame]:
+        for packet in chain(read_packets(stream, damage), [None]):
+            if is_avi and packet is not None: packet.pts = packet.dts
+            yield from decode_packet(stream, packet, damage)
+    for number, frame in enumerate(in_slots(decoded()) if is_avi else decoded()):
+        own = None if frame.pts is None else clock.seconds(frame.pts)
+        time = own if own is not None and (number == 0 or own > time) else time + step
+        yield time, frame
 
 # %% ../nbs/17_video.ipynb #3e7062e7
 def display_matrix(

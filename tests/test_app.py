@@ -181,7 +181,7 @@ def test_nothing_starts_before_people_were_told(visit:Callable)->None:
     page = visit(told=False)
     page.get_by_text('A scientific study').click()
     page.get_by_role('button', name='Continue').click()
-    page.get_by_text('people must be told').wait_for()
+    page.get_by_text('People must be told before').wait_for()
     assert page.locator('input[type=file]').count() == 0
 
 
@@ -264,6 +264,11 @@ def test_a_bad_file_is_a_sentence_and_the_others_become_a_study(visit:Callable, 
     page.get_by_role('button', name='Make the annotated video').click()
     page.get_by_role('button', name='Annotated video', exact=True).wait_for()
     assert download(page, 'Annotated video')[1][4:8] == b'ftyp'
+    assert page.get_by_role('checkbox', name='Blur the faces').is_checked() # the next one hides them, too
+    chosen = page.get_by_role('radio', name='Annotated video')
+    assert chosen.get_attribute('aria-checked') == 'true'
+    chosen.click() # a second time, which must not leave nothing chosen
+    assert chosen.get_attribute('aria-checked') == 'true' and page.get_by_test_id('stVideo').count() == 1
 
     page.get_by_role('tab', name='Study').click()
     page.get_by_role('button', name='Compare the viewers').click()

@@ -6,13 +6,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from cfnlint.decode import decode
 from conftest import ROOT
 
 from fea import InputError
-from fea.aws.automation import batch_pipeline_definition, render_template
-from fea.aws.pipeline import check_definition
+from fea.aws.automation import NO_ROLE, NONE, batch_pipeline_definition, render_template
+from fea.aws.drift import COMMAND, drift_figures, place_of
+from fea.aws.monitoring import dimensions
+from fea.aws.pipeline import check_definition, resolve
+from fea.aws.session import Cloud
+from fea.drift import VERDICTS, DriftResult
 
 TEMPLATE = ROOT/'aws'/'automatic_batch.yaml'
 
@@ -75,11 +80,32 @@ def test_definition_is_the_generated_one(template:dict[str, Any], definition:dic
 
 def test_definition_has_the_right_types(definition:dict[str, Any])->None:
     check_definition(definition)
-    arguments = definition['Steps'][0]['Arguments']
+    transform, condition = definition['Steps']
+    arguments = transform['Arguments']
     assert (arguments['MaxPayloadInMB'], arguments['MaxConcurrentTransforms'], arguments['BatchStrategy']) == (50, 2, 'SingleRecord')
     assert arguments['TransformInput']['DataSource']['S3DataSource']['S3DataType'] == 'ManifestFile'
     wrong = json.loads(json.dumps(definition).replace('"MaxPayloadInMB": 50', '"MaxPayloadInMB": "50"'))
     with pytest.raises(InputError, match='MaxPayloadInMB'): check_definition(wrong)
+    assert (condition['Type'], condition['DependsOn']) == ('Condition', ['Transform'])
+
+
+def test_check_runs_only_when_one_is_given(definition:dict[str, Any])->None:
+    "After the transform, on its answers, and beside them; the container gets the code and the baseline from one folder"
+    condition = definition['Steps'][1]['Arguments']
+    assert condition['Conditions'] == [{'Type': 'Equals', 'LeftValue': {'Get': 'Parameters.DriftCheck'}, 'RightValue': 'none'}] and condition['IfSteps'] == []
+    drift, = condition['ElseSteps']
+    known = {f"Parameters.{p['Name']}": p.get('DefaultValue', p['Name']) for p in definition['Parameters']} | {
+        'Parameters.ManifestBucket': 'study-7', 'Parameters.ManifestKey': 'in/a.manifest', 'Parameters.DriftCheck': 's3://code/drift/0123/',
+        'Execution.PipelineExecutionArn': 'arn:aws:sagemaker:eu-central-1:123456789012:pipeline/fea-batch/execution/x'}
+    request = resolve(drift['Arguments'], known.__getitem__)
+    assert (drift['Name'], drift['Type']) == ('Drift', 'Processing')
+    assert {i['InputName']: (i['S3Input']['S3Uri'], i['S3Input']['LocalPath']) for i in request['ProcessingInputs']} == {
+        'answers': ('s3://study-7/in/a.manifest.results/', '/opt/ml/processing/input/answers'),
+        'check': ('s3://code/drift/0123/', '/opt/ml/processing/input/check')}
+    output, = request['ProcessingOutputConfig']['Outputs']
+    assert output['S3Output']['S3Uri'] == 's3://study-7/in/a.manifest.drift' and output['S3Output']['LocalPath'] == '/opt/ml/processing/output/drift'
+    assert request['AppSpecification']['ContainerEntrypoint'] == ['/bin/bash', '-c', COMMAND] and COMMAND.endswith('exec python3 -m fea.aws.drift')
+    assert place_of(request['Environment']) == Cloud('study-7', '', 'eu-central-1') and request['Environment']['FEA_BATCH'] == 'in/a.manifest'
 
 
 def test_rule_gives_every_parameter_of_the_pipeline(template:dict[str, Any], definition:dict[str, Any])->None:
@@ -89,7 +115,10 @@ def test_rule_gives_every_parameter_of_the_pipeline(template:dict[str, Any], def
     assert given['ManifestBucket'] == '$.detail.bucket.name' and given['ManifestKey'] == '$.detail.object.key'
     assert {name for name, value in given.items() if value == {'Ref': name}} == {'ModelName', 'ContentType', 'InstanceType'}
     defaults = {p['Name']: p['DefaultValue'] for p in definition['Parameters'] if 'DefaultValue' in p}
-    assert defaults == {name: template['Parameters'][name]['Default'] for name in defaults}
+    without = {name: given[name]['Fn::If'][2] for name in ('DriftCheck', 'DriftImage', 'DriftRole')}
+    assert without == {'DriftCheck': NONE, 'DriftImage': NONE, 'DriftRole': NO_ROLE}
+    assert defaults == {name: template['Parameters'][name]['Default'] for name in defaults if name not in without} | without
+    assert {given[name]['Fn::If'][0] for name in without} == {'WithDrift'}
 
 
 def test_results_do_not_start_another_job(template:dict[str, Any])->None:
@@ -98,14 +127,44 @@ def test_results_do_not_start_another_job(template:dict[str, Any])->None:
 
 
 def test_rights_are_few(template:dict[str, Any])->None:
+    "No right for everything, but for two calls that know no resources; CloudWatch limits one of them to our namespace"
     allowed = statements(template)
-    assert len(allowed) == 8
+    assert len(allowed) == 17
+    wide = [statement for statement in allowed if '*' in as_list(statement['Resource'])]
+    assert [(statement['Action'], statement.get('Condition')) for statement in wide] == [
+        ('ecr:GetAuthorizationToken', None), ('cloudwatch:PutMetricData', {'StringEquals': {'cloudwatch:namespace': 'fea'}})]
     for statement in allowed:
-        assert '*' not in ''.join(as_list(statement['Action'])), statement
-        assert '*' not in as_list(statement['Resource']) and statement.get('Principal') != '*', statement
-    for name in ('PipelineRole', 'StartRole'):
+        assert '*' not in ''.join(as_list(statement['Action'])) and statement.get('Principal') != '*', statement
+    for name in ('PipelineRole', 'StartRole', 'DriftRole'):
         trust, = template['Resources'][name]['Properties']['AssumeRolePolicyDocument']['Statement']
         assert trust['Condition'] == {'StringEquals': {'aws:SourceAccount': {'Ref': 'AWS::AccountId'}}}
+
+
+def test_check_writes_beside_the_answers_only(template:dict[str, Any])->None:
+    "It reads answers and its own folder; it cannot change an answer, a picture, a manifest or another check"
+    policy, = template['Resources']['DriftRole']['Properties']['Policies']
+    rights = {str(statement['Action']): statement['Resource'] for statement in policy['PolicyDocument']['Statement']}
+    assert rights["['s3:PutObject', 's3:AbortMultipartUpload']"] == {'Fn::Sub': 'arn:${AWS::Partition}:s3:::${BucketName}/in/*.manifest.drift/*'}
+    read, own = rights['s3:GetObject']
+    assert read == {'Fn::Sub': 'arn:${AWS::Partition}:s3:::${BucketName}/in/*.manifest.results/*'}
+    assert own['Fn::Sub'][0] == 'arn:${AWS::Partition}:s3:::${Path}*'
+    more = template['Resources']['PipelineChecks']['Properties']['PolicyDocument']['Statement']
+    passed, = (statement for statement in more if statement['Action'] == 'iam:PassRole')
+    assert passed['Resource'] == {'Fn::GetAtt': ['DriftRole', 'Arn']}
+    assert passed['Condition'] == {'StringEquals': {'iam:PassedToService': 'sagemaker.amazonaws.com'}}
+
+
+def test_drift_is_optional_and_its_alarm_hears_what_the_step_sends(template:dict[str, Any])->None:
+    assert template['Parameters']['DriftCheck']['Default'] == template['Parameters']['DriftImage']['Default'] == ''
+    conditional = {name for name, resource in template['Resources'].items() if resource.get('Condition') == 'WithDrift'}
+    assert conditional == {'PipelineChecks', 'DriftRole', 'DriftAlarm'}
+    alarm = template['Resources']['DriftAlarm']['Properties']
+    assert [d['Name'] for d in alarm['Dimensions']] == [d['Name'] for d in dimensions(Cloud('study-7', '', 'eu-central-1'))] == ['Place']
+    assert (alarm['Namespace'], alarm['Statistic'], alarm['Threshold'], alarm['ComparisonOperator']) == ('fea', 'Maximum', 2, 'GreaterThanOrEqualToThreshold')
+    assert alarm['AlarmActions'] == {'Fn::If': ['WithAlerts', [{'Ref': 'Alerts'}], {'Ref': 'AWS::NoValue'}]}
+    def sent(verdict:str)->float:
+        return drift_figures(DriftResult(verdict, [], [], pd.DataFrame({'verdict': []}), {}, {}))[alarm['MetricName']]
+    assert {verdict for verdict in VERDICTS if sent(verdict) >= alarm['Threshold']} == {'alarm'}
 
 
 def test_bucket_is_closed(template:dict[str, Any])->None:

@@ -265,7 +265,7 @@ def unit_of(
 )->str: # In CloudWatch's words
     "The unit of a figure"
     if name in ('duration_s', 'seconds_per_frame'): return 'Seconds'
-    return 'None' if name.startswith(('share_', 'mean_')) or name == 'cost' else 'Count'
+    return 'None' if name.startswith(('share_', 'mean_', 'drift_')) or name == 'cost' else 'Count'
 
 # %% ../../nbs/34_aws.monitoring.ipynb #6aa4f3ac
 def publish_metrics(

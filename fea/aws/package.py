@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MODULES', 'PINS', 'SERVER_PINS', 'INFERENCE', 'SERVE', 'DEPLOYMENT', 'CONFIG', 'DOCKERFILE', 'requirements',
-           'code_files', 'model_files', 'pack', 'build_package', 'unpack', 'read_version', 'check_version',
-           'write_image']
+           'code_files', 'baseline_files', 'model_files', 'pack', 'build_package', 'unpack', 'read_version',
+           'check_version', 'write_image']
 
 # %% ../../nbs/39_aws.package.ipynb #1c212212
 import gzip
@@ -107,6 +107,20 @@ def code_files()->dict[str, bytes]: # Path in the archive to content
     written = {'code/inference.py': INFERENCE, 'code/serve.py': SERVE, 'deployment.py': DEPLOYMENT, 'config.yaml': CONFIG}
     return modules | {name: text.encode() for name, text in written.items()} | {'code/requirements.txt': requirements()}
 
+# %% ../../nbs/39_aws.package.ipynb #c99fc4ec
+def baseline_files(
+    model:Path, # A `model.onnx`
+    sha256:str, # Its checksum
+)->dict[str, bytes]: # Name to content; empty without a baseline beside the model
+    "The baseline beside a model; raises `InputError` for one that is damaged, and `ModelError` for one of another model"
+    from fea.drift_baseline import BASELINE, read_baseline
+    file = model.with_name(BASELINE)
+    if not file.is_file(): return {}
+    found = read_baseline(file).model
+    if found['sha256'] != sha256:
+        raise ModelError(f"{file}: is of model {found['version']} ({str(found['sha256'])[:12]}…), not of {model.name} beside it; make it anew, or take it away")
+    return {BASELINE: file.read_bytes()}
+
 # %% ../../nbs/39_aws.package.ipynb #6fefd36a
 def model_files(
     folder:Path|None=None, # With `model.onnx`, from `fea train` or `fea average`; None: the model that ships with fea
@@ -115,9 +129,9 @@ def model_files(
     model = model_path('model.onnx') if folder is None else folder/'model.onnx'
     if not model.is_file(): raise ModelError(f'{model}: no such model; give a folder that fea train made')
     if (model.parent/'SHA256SUMS').is_file() and model.name in read_checksums(model.parent): check_model(model)
-    Classifier(model)
+    baseline = baseline_files(model, Classifier(model).meta.sha256)
     weights = model.with_name('model.safetensors')
-    files = {f.name: f.read_bytes() for f in (model, weights, model_path(DETECTOR_MODEL)) if f.is_file()}
+    files = {f.name: f.read_bytes() for f in (model, weights, model_path(DETECTOR_MODEL)) if f.is_file()} | baseline
     return files | {'SHA256SUMS': ''.join(f'{hashlib.sha256(data).hexdigest()}  {name}\n' for name, data in sorted(files.items())).encode()}
 
 # %% ../../nbs/39_aws.package.ipynb #7a5b6bc9

@@ -25,10 +25,9 @@ from .. import InputError, writing
 from ..classifier import Classifier, softmax
 from ..detection import Face, FaceDetector, is_classifiable
 from ..faces import crop_face
+from ..metrics import bootstrap_interval, estimate, plot_confusion, plot_reliability, wilson
 from .data import NO_CLASS, FaceSet, compress, vote_class
-from fea.train.evaluation import (
-    HEADLINE, RULES, bootstrap_interval, estimate, evaluate, plot_confusion, plot_reliability, predict, predict_views, wilson,
-)
+from .evaluation import HEADLINE, RULES, evaluate, predict, predict_views
 from .groups import metrics_by_group
 from .network import write_whole
 
