@@ -1,8 +1,9 @@
 #!/usr/bin/env python
 """How well the accuracy of a batch can be expected without labels: python bench/drift_accuracy.py FERPLUS
 
-FERPLUS is the folder with the FERPlus shards. Half of the validation pictures tell what the confidence means, the other half are changed (bench/drift_shifts.py)
-and estimated; twenty times, with other halves. Writes models/drift_accuracy.csv, which nbs/84_drift_accuracy.ipynb shows. A minute, with all sets predicted.
+FERPLUS is the folder with the FERPlus shards. Half of the validation pictures tell what the confidence means, the other half are changed
+(bench/drift_shifts.py) and estimated; twenty times, with other halves. Writes models/drift_accuracy.csv, which nbs/84_drift_accuracy.ipynb shows.
+A minute, with all sets predicted.
 """
 import argparse
 import sys

@@ -47,7 +47,7 @@ def expected_layouts()->str: # For a message
     "What is read, in words"
     return '; '.join(f'{name}: {what}' for name, what in LAYOUTS.items() if name != 'table') + f'; or {LAYOUTS["table"]}'
 
-# %% ../nbs/92_device_files.ipynb #93830762
+# %% ../nbs/92_device_files.ipynb #99e8e155
 def read_lines(
     path:Path, # A text file
     most:int=5, # Lines
@@ -58,6 +58,7 @@ def read_lines(
     lines = start.decode(text_encoding(start), 'replace').splitlines()
     return [line for line in lines if line.strip()][:most]
 
+# %% ../nbs/92_device_files.ipynb #260fbbbe
 def text_encoding(
     start:bytes, # Of a file
 )->str: # `utf-8-sig` (with or without a mark), or `latin-1`, which older spreadsheets write
@@ -79,7 +80,7 @@ def is_number(
     try: return np.isfinite(float(text.strip().strip('"').replace(',', '.', 1)))
     except ValueError: return False
 
-# %% ../nbs/92_device_files.ipynb #8a7c35c3
+# %% ../nbs/92_device_files.ipynb #ef48fe5f
 def recognise_layout(
     path:Path, # A text file
 )->str: # A key of `LAYOUTS`; empty when it is none of them, or holds nothing
@@ -107,7 +108,7 @@ def is_unix(
     "Whether a field is a Unix time in seconds"
     return is_number(text) and ',' not in text and 1e9 < float(text) < 3e9
 
-# %% ../nbs/92_device_files.ipynb #0bd3d315
+# %% ../nbs/92_device_files.ipynb #1d1d7c04
 TIME_NAMES = ('time', 'timestamp', 'timestamps', 't', 'seconds', 'elapsed', 'elapsedtime', 'datetime', 'date', 'unixtimestamp', 'timestampunix',
               'timestampsyncunix', 'unixtime', 'localtimestamp', 'timestampformattedunix', 'timestampsync')
 EPOCH_UNITS = {'ms': 1e-3, 's': 1., 'us': 1e-6, 'µs': 1e-6, 'ns': 1e-9}
@@ -127,6 +128,7 @@ def delimiter_of(
     "What stands between the columns"
     return max('\t;,', key=lambda mark: (lines[0].count(mark) > 0, -'\t;,'.index(mark)))
 
+# %% ../nbs/92_device_files.ipynb #3f788843
 def split_header(
     names:Sequence[str], # As written
 )->list[tuple[str, str]]: # Name and unit, which is empty when there is none
@@ -150,7 +152,7 @@ def find_time(
     found = [i for i, name in enumerate(plain) if name in TIME_NAMES]
     return next((i for i in found if 'unix' in plain[i] and 'formatted' not in plain[i]), found[0] if found else None)
 
-# %% ../nbs/92_device_files.ipynb #85edee8f
+# %% ../nbs/92_device_files.ipynb #c2f0abe7
 def read_numbers(
     path:Path, # A text file
     skip:int, # Lines before the numbers
@@ -182,7 +184,7 @@ def ends_with_newline(
         file.seek(max(path.stat().st_size - 1, 0))
         return file.read(1) in (b'\n', b'\r')
 
-# %% ../nbs/92_device_files.ipynb #b597820e
+# %% ../nbs/92_device_files.ipynb #10ab7306
 @dataclass(frozen=True, eq=False)
 class Piece:
     "Channels of one clock, in the units of the file"
@@ -192,7 +194,7 @@ class Piece:
     rate:float # Hz; 0 when `stamps` are given
     stamps:np.ndarray|None=None # Of uneven values, float (n,), s, on the device's clock
 
-# %% ../nbs/92_device_files.ipynb #189963eb
+# %% ../nbs/92_device_files.ipynb #47d49c1f
 @dataclass(frozen=True, eq=False)
 class Contents:
     "What a file or a folder holds"
@@ -219,7 +221,7 @@ def make_recording(
     started = datetime.fromtimestamp(zero, UTC) if contents.dated else None
     return Recording(str(path), layout, tuple(signals), markers, started, contents.notes)
 
-# %% ../nbs/92_device_files.ipynb #f2649f36
+# %% ../nbs/92_device_files.ipynb #a14ed7c1
 E4_FILES = {'eda': ('EDA', 'µS'), 'bvp': ('BVP', ''), 'temp': ('TEMP', '°C'), 'hr': ('HR', 'bpm'), 'acc': ('ACC', 'g')} # Name and unit
 
 def read_e4(
@@ -241,6 +243,7 @@ def read_e4(
     notes = (f'{path.name} is cut short: its last line is not whole',) if cut else ()
     return Contents((Piece(channels, values.T/(64 if stem == 'acc' else 1), float(lines[0][0]), float(lines[1][0])),), notes=notes)
 
+# %% ../nbs/92_device_files.ipynb #f5437180
 def read_e4_beats(
     path:Path, # IBI.csv
     start:float, # Unix time in its first line, s
@@ -253,7 +256,7 @@ def read_e4_beats(
     notes = (f'{path.name} is cut short: its last line is not whole',) if cut else ()
     return Contents((Piece((('IBI', 'ibi', 's'),), values[:, 1][None], float(stamps[0]), 0., stamps),), notes=notes)
 
-# %% ../nbs/92_device_files.ipynb #cd7f1137
+# %% ../nbs/92_device_files.ipynb #f6c70171
 EMBRACE_UNITS = {'eda': 'µS', 'temperature': '°C', 'bvp': '', 'x': 'g', 'y': 'g', 'z': 'g'}
 
 def embrace_channel(
@@ -275,7 +278,7 @@ def peak_intervals(
     stamps = peaks[1:][beats]
     return Contents((Piece((('IBI', 'ibi', 's'),), gaps[beats][None], float(stamps[0]), 0., stamps),))
 
-# %% ../nbs/92_device_files.ipynb #b242ef74
+# %% ../nbs/92_device_files.ipynb #940b2bee
 def read_embrace(
     path:Path, # One CSV
     names:Mapping[str, str]|None=None, # What the user says of channels: name → kind
@@ -303,7 +306,7 @@ def gap_note(
     if not grid.missing: return ()
     return (f'{path.name}: {grid.missing} samples ({grid.missing/grid.rate:.3g} s) are missing and left as gaps',)
 
-# %% ../nbs/92_device_files.ipynb #326c0fb1
+# %% ../nbs/92_device_files.ipynb #1afb7eb5
 def clock_times(
     column:pd.Series, # Times as text: a date and time, or h:mm:ss
     where:str, # File, for the message
@@ -318,7 +321,7 @@ def clock_times(
     aware = since_start or bool(re.search(r'(Z|[+-]\d{2}:?\d{2})$', text.iloc[0]))
     return parsed.dt.total_seconds().to_numpy(float), not since_start, '' if aware else 'the times have no time zone: taken as UTC'
 
-# %% ../nbs/92_device_files.ipynb #8c405884
+# %% ../nbs/92_device_files.ipynb #0716ee39
 EPOCHS = ((1e17, 1e-9), (1e14, 1e-6), (1e11, 1e-3)) # Unix times above this are in ns, µs, ms
 
 def seconds_of(
@@ -338,7 +341,7 @@ def seconds_of(
     step = float(np.median(np.diff(times))) if len(times) > 2 else 0.
     return (times*1e-3, False, f'the time has no unit and steps of {step:g}: read as milliseconds') if step >= 2 else (times, False, '')
 
-# %% ../nbs/92_device_files.ipynb #936f0a0f
+# %% ../nbs/92_device_files.ipynb #e8dac941
 def load_table(
     path:Path, # A table with a header
 )->tuple[pd.DataFrame, list[str], bool]: # Columns by their names without units, the units, and whether the last line was left out
@@ -373,7 +376,7 @@ def unique_names(
     "Names that differ"
     return [name if names[:i].count(name) == 0 else f'{name} {list(names[:i]).count(name) + 1}' for i, name in enumerate(names)]
 
-# %% ../nbs/92_device_files.ipynb #ae1337db
+# %% ../nbs/92_device_files.ipynb #7607222b
 NO_SIGNAL = ('range', 'batt', 'status', 'packet', 'tohr', 'toibi', 'pressure', 'nseq', 'index', 'quality') # Parts of names that are left out
 MARKS = (*TRIGGERS, 'tag', 'tags', 'label', 'annotation') # Columns of markers, lower case
 
@@ -392,7 +395,7 @@ def sort_columns(
     if any('conductance' in labels[i].lower() for i in signals): signals = [i for i in signals if 'resistance' not in labels[i].lower()]
     return signals, markers
 
-# %% ../nbs/92_device_files.ipynb #798ca806
+# %% ../nbs/92_device_files.ipynb #d2475286
 def read_columns(
     path:Path, # A table
     names:Mapping[str, str]|None=None, # What the user says of channels: name → kind
@@ -414,7 +417,7 @@ def read_columns(
     piece = Piece(channels, grid.lay(np.stack(list(data.values()))), grid.start, grid.rate)
     return Contents((piece,), tuple(column_markers(table.iloc[:, i], times, labels[i]) for i in marks), (*notes, *gap_note(path, grid)), dated)
 
-# %% ../nbs/92_device_files.ipynb #b58aa06d
+# %% ../nbs/92_device_files.ipynb #629b90aa
 def number_column(
     column:pd.Series, # As read
     path:Path, # The file, for the message
@@ -436,7 +439,7 @@ def column_markers(
     new = (text != '') & (text != text.shift(fill_value=''))
     return make_markers(times[new.to_numpy()], text[new].tolist(), label)
 
-# %% ../nbs/92_device_files.ipynb #28c6381b
+# %% ../nbs/92_device_files.ipynb #3daa9e5f
 EMOTIBIT = {
     'EA': ('EDA', 'eda', 'µS'), 'EL': ('EDL', 'other', ''), 'ER': ('EDR', 'other', ''), 'BI': ('IBI', 'ibi', 'ms'), 'HR': ('HR', 'other', 'bpm'),
     'PI': ('PPG infrared', 'ppg', ''), 'PR': ('PPG red', 'ppg', ''), 'PG': ('PPG green', 'ppg', ''),
@@ -466,7 +469,7 @@ def read_emotibit(
     grid = grid_of(stamps, str(path), tolerance=.1)
     return Contents((Piece(((name, kind, unit),), grid.lay(values[None]), grid.start, grid.rate),), notes=gap_note(path, grid))
 
-# %% ../nbs/92_device_files.ipynb #8148da66
+# %% ../nbs/92_device_files.ipynb #c62e7566
 PLUX = {'EDA': (0., 1/.12, 'µS'), 'ECG': (.5, 1/1.019, 'mV'), 'EMG': (.5, 1., 'mV'), 'EEG': (.5, 1/.04199, 'µV')} # offset, unit per volt, unit; 3 V
 BITALINO = {'EDA': (0., 1/.132, 'µS'), 'ECG': (.5, 1/1.1, 'mV'), 'EMG': (.5, 1/1.009, 'mV'), 'EEG': (.5, 1/.04, 'µV')} # the same; 3.3 V
 
@@ -482,7 +485,7 @@ def physical_values(
     offset, factor, unit = table[sensor.upper()]
     return supply*(counts/2**bits - offset)*factor, unit
 
-# %% ../nbs/92_device_files.ipynb #dc9c606e
+# %% ../nbs/92_device_files.ipynb #aef11da6
 def opensignals_header(
     path:Path, # The .txt
 )->tuple[dict[str, Any], int]: # What it says of the device, and the number of lines before the values
@@ -508,7 +511,7 @@ def lost_samples(
     steps = np.diff(counter) % turn
     return np.r_[0, np.where(steps == 0, 1, steps).cumsum()] if (steps > 1).mean() < .5 else np.arange(len(counter))
 
-# %% ../nbs/92_device_files.ipynb #986a9f8a
+# %% ../nbs/92_device_files.ipynb #5b2127d5
 def opensignals_start(
     device:Mapping[str, Any], # From the header
 )->float|None: # Unix time as the computer's clock showed it, s; None when it is not there
@@ -532,7 +535,7 @@ def opensignals_notes(
     bitalino = 'bitalino' in str(device['device']).lower() and 'eda' in kinds
     return (*notes, *['the level of skin conductance may be 4.3 µS too high: two datasheets differ']*bitalino)
 
-# %% ../nbs/92_device_files.ipynb #0201560a
+# %% ../nbs/92_device_files.ipynb #55d0ef54
 FORMULAS = {'eda': 'EDA', 'ecg': 'ECG', 'emg': 'EMG', 'eeg': 'EEG'} # Sensor whose formula a kind needs
 
 def read_opensignals(
@@ -558,7 +561,7 @@ def read_opensignals(
     notes = opensignals_notes(path, device, int(places[-1]) + 1 - len(values), cut, [kind for _, kind, _ in channels])
     return Contents((Piece(tuple(channels), laid, zero, rate),), markers, notes, opensignals_start(device) is not None)
 
-# %% ../nbs/92_device_files.ipynb #af816e45
+# %% ../nbs/92_device_files.ipynb #ab08f6fa
 LAYOUT_READERS = {'Empatica E4': read_e4, 'Empatica EmbracePlus': read_embrace, 'Shimmer': read_columns, 'EmotiBit': read_emotibit,
                   'OpenSignals': read_opensignals, 'table': read_columns}
 SEVERAL = ('Empatica E4', 'Empatica EmbracePlus', 'EmotiBit') # Layouts of which a folder holds many files
@@ -582,7 +585,7 @@ def device_folder(
     if len(bases) > 1: raise InputError(f'{path} holds {len(bases)} recordings of EmotiBit ({", ".join(sorted(bases))}); make a folder for each')
     return layout, found[layout]
 
-# %% ../nbs/92_device_files.ipynb #fa16265a
+# %% ../nbs/92_device_files.ipynb #aada7a27
 def read_device(
     path:str|Path, # A file or a folder
     kinds:Sequence[str]|None=None, # Kinds wanted; None: all

@@ -6,11 +6,11 @@
 __all__ = ['SURE', 'FEWEST_LABELLED', 'METHODS', 'APART', 'NAMED', 'FIRST', 'FIGURES', 'log_odds', 'fit_curve', 'fit_accuracy',
            'face_estimates', 'error_table', 'plot_errors', 'summarise_checks', 'unit_estimates', 'check_fitted',
            'expected_accuracy', 'expected_in_words', 'accuracy_of_validation', 'listed_errors', 'seconds_of',
-           'read_labels', 'find_recording', 'half_still', 'find_still', 'find_face', 'match_labels', 'unit_confusions',
-           'confusion_figures', 'figure_intervals', 'labelled_figures', 'labelled_accuracy', 'split_groups',
-           'labelled_in_words']
+           'read_labels', 'find_recording', 'half_still', 'find_still', 'find_face', 'known_stills', 'match_labels',
+           'unit_confusions', 'confusion_figures', 'figure_intervals', 'labelled_figures', 'labelled_accuracy',
+           'split_groups', 'labelled_in_words']
 
-# %% ../nbs/84_drift_accuracy.ipynb #3647cf64
+# %% ../nbs/84_drift_accuracy.ipynb #af4da2c8
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,12 @@ from matplotlib.figure import Figure
 from . import InputError
 from .drift_measures import Batch
 from .emotions import EMOTIONS
-from .metrics import absent, estimate, wilson
+from .metrics import absent, wilson
 from .quality import recorded, recorded_settings
 from .study_statistics import DRAWS, FEWEST, LEVEL, SEED, percentile_interval, resampled_means
 from .timeline import parse_timestamp
 
-# %% ../nbs/84_drift_accuracy.ipynb #1bc831e8
+# %% ../nbs/84_drift_accuracy.ipynb #de5cc9be
 SURE = 1e-6 # Closer to 0 or 1 no probability is taken
 
 def log_odds(
@@ -44,14 +44,17 @@ def fit_curve(
     steps:int=50, # Of Newton's method
 )->tuple[float, float]: # Intercept and slope; 0 and 1: the probabilities are as good as they say
     "Logistic regression of right and wrong on the log odds (Platt 1999), with a touch of a penalty that keeps it finite"
-    x, w = np.c_[np.ones(len(odds)), odds], np.array([0., 1.])
+    x, start, w = np.c_[np.ones(len(odds)), odds], np.array([0., 1.]), np.array([0., 1.])
+    def loss(w:np.ndarray)->float: return float((np.logaddexp(0, x @ w) - right * (x @ w)).sum() + 5e-4 * ((w - start)**2).sum())
     for _ in range(steps):
-        p = 1 / (1 + np.exp(-x @ w))
+        p = np.exp(-np.logaddexp(0, -x @ w))
         curve = (x * (p * (1 - p))[:, None]).T @ x + 1e-3 * np.eye(2)
-        w = w + np.linalg.solve(curve, x.T @ (right - p) - 1e-3 * (w - [0, 1]))
+        step = np.linalg.solve(curve, x.T @ (right - p) - 1e-3 * (w - start))
+        while loss(w + step) > loss(w) and np.abs(step).max() > 1e-9: step = step / 2 # a whole step may overshoot
+        w = w + step
     return float(w[0]), float(w[1])
 
-# %% ../nbs/84_drift_accuracy.ipynb #f9c80f9e
+# %% ../nbs/84_drift_accuracy.ipynb #10e2c90c
 FEWEST_LABELLED = 200 # Faces below which nothing is fitted
 
 def fit_accuracy(
@@ -63,27 +66,27 @@ def fit_accuracy(
     "What the expectation needs, from labelled faces; raises `InputError` for too few, or without a mistake among them"
     n, share = len(right), float(np.mean(right)) if len(right) else 0.
     if n < FEWEST_LABELLED: raise InputError(f'{n} labelled faces are too few to say what the confidence means; give {FEWEST_LABELLED} or more')
-    if share in (0., 1.): raise InputError(f'all {n} labelled faces are {"right" if share else "wrong"}, so nothing can be learnt from them about the other case')
+    if share in (0., 1.): raise InputError(f'all {n} labelled faces are {"right" if share else "wrong"}; both are needed to learn the difference')
     intercept, slope = fit_curve(log_odds(confidence), np.asarray(right, bool))
     return {'faces': n, 'right': share, 'intercept': intercept, 'slope': slope,
             'entropy_limit': float(np.quantile(np.asarray(entropy, np.float64), share)), **(about or {})}
 
-# %% ../nbs/84_drift_accuracy.ipynb #822d4a1d
-METHODS = ('mean', 'confidence', 'threshold') # The first is the default
+# %% ../nbs/84_drift_accuracy.ipynb #7e984f99
+METHODS = ('threshold', 'confidence') # The first is the default
 
 def face_estimates(
     confidence:np.ndarray, # Probability of the label of each face, shape (n,)
     entropy:np.ndarray, # Of its seven probabilities, as a share of the largest, shape (n,)
     fitted:Mapping[str, Any], # From `fit_accuracy`
 )->dict[str, np.ndarray]: # By method, shape (n,): what each face adds to the expected accuracy, 0 to 1
-    "Both estimates of each face, and their mean; raises `InputError` for what was not fitted"
+    "Both estimates of each face; raises `InputError` for what was not fitted"
     missing = [key for key in ('faces', 'right', 'intercept', 'slope', 'entropy_limit') if not isinstance(fitted.get(key), int|float)]
     if missing: raise InputError(f"the baseline does not say what the confidence means (no {', '.join(missing)}); use one that was made from labelled faces")
     sure = 1 / (1 + np.exp(-(fitted['intercept'] + fitted['slope'] * log_odds(confidence))))
     beyond = (np.asarray(entropy, np.float64) < fitted['entropy_limit']).astype(float)
-    return {'mean': (sure + beyond) / 2, 'confidence': sure, 'threshold': beyond}
+    return {'threshold': beyond, 'confidence': sure}
 
-# %% ../nbs/84_drift_accuracy.ipynb #2109440f
+# %% ../nbs/84_drift_accuracy.ipynb #8a149dd6
 def error_table(
     table:pd.DataFrame, # Of bench/drift_accuracy.py: `shift`, `strength`, `accuracy`, and a column for each of `METHODS`
     mild:float=.1, # Loss of accuracy up to which a shift is called mild
@@ -92,18 +95,18 @@ def error_table(
     loss, rows = table.accuracy[table['shift'] == 'none'].iloc[0] - table.accuracy, {}
     for name in METHODS:
         error = table[name] - table.accuracy
-        worst = error.abs().idxmax()
-        rows[name] = {'mean': error.abs().mean(), 'mean_mild': error[loss <= mild].abs().mean(), 'largest': error[worst],
-                      'at': f"{table['shift'][worst]} {table.strength[worst]:g}", 'too_optimistic': int((error > .05).sum()),
+        worst = int(error.abs().to_numpy().argmax())
+        rows[name] = {'mean': error.abs().mean(), 'mean_mild': error[loss <= mild].abs().mean(), 'largest': error.iloc[worst],
+                      'at': f"{table['shift'].iloc[worst]} {table.strength.iloc[worst]:g}", 'too_optimistic': int((error > .05).sum()),
                       'too_pessimistic': int((error < -.05).sum())}
     return pd.DataFrame.from_dict(rows, orient='index').rename_axis('method')
 
-# %% ../nbs/84_drift_accuracy.ipynb #7b6a2edd
+# %% ../nbs/84_drift_accuracy.ipynb #27e8a2d2
 def plot_errors(
     table:pd.DataFrame, # As for `error_table`
-)->Figure: # Expected over true accuracy, one panel for each of two methods and their mean
+)->Figure: # Expected over true accuracy, one panel for each method
     "Draw how far the expectation is from the truth; below the line it is too careful, above it too optimistic"
-    fig, axes = plt.subplots(1, len(METHODS), figsize=(9.6, 3.6), sharex=True, sharey=True, layout='constrained')
+    fig, axes = plt.subplots(1, len(METHODS), figsize=(8, 4), sharex=True, sharey=True, layout='constrained')
     low = np.floor(10 * table.accuracy.min()) / 10
     for ax, name in zip(axes, METHODS, strict=True):
         ax.plot([low, 1], [low, 1], color='#888888', lw=1)
@@ -113,23 +116,24 @@ def plot_errors(
         for i in error.abs().nlargest(3).index:
             ax.annotate(f"{table['shift'][i]} {table.strength[i]:g}", (table.accuracy[i], table[name][i]), (4, 5), textcoords='offset points', fontsize=8)
         ax.set(xlabel='right', xlim=(low, 1), ylim=(low, 1))
-        ax.set_title(f'{name}: {error.abs().mean():.1%} off on average', fontsize=10)
+        ax.set_title(f'{name}: {100 * error.abs().mean():.1f} points off on average', fontsize=10)
         ax.xaxis.set_major_formatter('{x:.0%}')
         ax.spines[['top', 'right']].set_visible(False)
     axes[0].yaxis.set_major_formatter('{x:.0%}')
     axes[0].set_ylabel('expected')
     return fig
 
-# %% ../nbs/84_drift_accuracy.ipynb #8311261e
+# %% ../nbs/84_drift_accuracy.ipynb #b7c58406
 def summarise_checks(
     table:pd.DataFrame, # As for `error_table`
     method:str=METHODS[0], # That is used
 )->dict[str, Any]: # JSON-able: `shifts`, `mean_error`, `mean_mild`, `largest_error`, `largest_at`, `too_optimistic` (names, more than five points)
     "The record of a method, to travel with what was fitted"
-    row = error_table(table).loc[method]
+    row = error_table(table).to_dict('index')[method]
     far = table[table[method] - table.accuracy > .05]
-    return {'method': method, 'shifts': len(table), 'mean_error': float(row['mean']), 'mean_mild': float(row.mean_mild), 'largest_error': float(row.largest),
-            'largest_at': str(row['at']), 'too_optimistic': [f'{shift} {strength:g}' for shift, strength in zip(far['shift'], far.strength, strict=True)]}
+    return {'method': method, 'shifts': len(table), 'mean_error': float(row['mean']), 'mean_mild': float(row['mean_mild']),
+            'largest_error': float(row['largest']), 'largest_at': str(row['at']),
+            'too_optimistic': [f'{shift} {strength:g}' for shift, strength in zip(far['shift'], far.strength, strict=True)]}
 
 # %% ../nbs/84_drift_accuracy.ipynb #d761f8b9
 APART = .05 # Difference of the two estimates beyond which neither is to be trusted
@@ -154,7 +158,7 @@ def check_fitted(
         raise InputError(f"what the confidence means was fitted for model {old.get('version')} ({old['sha256'][:12]}…), "
                          f"but the batch was judged by {new.get('version')} ({new['sha256'][:12]}…)")
 
-# %% ../nbs/84_drift_accuracy.ipynb #6e6d17bf
+# %% ../nbs/84_drift_accuracy.ipynb #8a965a26
 def expected_accuracy(
     batch:Batch, # Any
     fitted:Mapping[str, Any], # From `fit_accuracy`, kept as `Baseline.accuracy`
@@ -167,7 +171,7 @@ def expected_accuracy(
     if method not in METHODS: raise InputError(f"no method {method!r}; known are {', '.join(METHODS)}")
     check_fitted(fitted, batch)
     units = unit_estimates(batch, fitted)
-    drawn = resampled_means(units[[method]].assign(gap=units.threshold - units.confidence).to_numpy(), draws, seed)
+    drawn = resampled_means(np.c_[units[method], units.threshold - units.confidence], draws, seed)
     spread = (fitted['right'] * (1 - fitted['right']) / fitted['faces'])**.5
     drawn[:, 0] += np.random.default_rng(seed).normal(0, spread, draws)
     low, high = percentile_interval(drawn, np.full(2, len(units)), level)
@@ -175,11 +179,11 @@ def expected_accuracy(
     gap = float(mean.threshold - mean.confidence)
     ends = [None if np.isnan(v) else float(np.clip(v, 0, 1)) for v in (low[0], high[0])]
     return {'kind': 'expected', 'method': method, 'value': float(mean[method]), 'low': ends[0], 'high': ends[1], 'level': level,
-            'validation': fitted['right'], 'estimates': {name: float(mean[name]) for name in METHODS[1:]},
+            'validation': fitted['right'], 'estimates': {name: float(mean[name]) for name in METHODS},
             'apart': bool(abs(gap) > APART and low[1] * high[1] > 0), 'units': len(units),
             'faces': int(batch.rows.confidence.notna().sum()), 'checked': fitted.get('checked')}
 
-# %% ../nbs/84_drift_accuracy.ipynb #e94bae90
+# %% ../nbs/84_drift_accuracy.ipynb #05ab8d71
 def expected_in_words(
     found:Mapping[str, Any], # From `expected_accuracy`
 )->list[str]: # Sentences, the figure first
@@ -187,15 +191,15 @@ def expected_in_words(
     ends = '' if found['low'] is None else f" ({found['level']:.0%} interval {found['low']:.0%} to {found['high']:.0%})"
     said = [f"Without labels, about {found['value']:.0%} of the labels can be expected to be right{ends}, where validation had {found['validation']:.0%}."]
     if found['apart']:
-        two = ' and '.join(f"{found['estimates'][name]:.0%} by the {name}" for name in METHODS[1:])
+        two = ' and '.join(f"{found['estimates'][name]:.0%} by the {name}" for name in METHODS)
         said.append(f'The two estimates behind it do not agree ({two}), as happens when pictures are damaged: trust neither, and label some faces.')
     if record := found['checked']:
-        far = f"{abs(record['largest_error']):.0%} too {'high' if record['largest_error'] > 0 else 'low'}"
-        said.append(f"Tried on {record['shifts']} known changes of the validation faces, the estimate was off by {record['mean_error']:.1%} of the faces on average, "
+        far = f"{100 * abs(record['largest_error']):.0f} points too {'high' if record['largest_error'] > 0 else 'low'}"
+        said.append(f"Tried on {record['shifts']} known changes of the validation faces, it was off by {100 * record['mean_error']:.1f} points on average, "
                     f"and {far} at worst ({record['largest_at']}).")
     return said + ['It sees only what the confidence shows: a model that is wrong without doubting raises it.']
 
-# %% ../nbs/84_drift_accuracy.ipynb #458ab311
+# %% ../nbs/84_drift_accuracy.ipynb #4f70c4e1
 def accuracy_of_validation(
     folder:str|Path, # With `ferplus-train-*.npz` and `ferplus-valid.npz`
     model:str|Path|None=None, # A `model.onnx`; None: the one that ships with fea
@@ -214,7 +218,7 @@ def accuracy_of_validation(
     right = np.asarray(rows.emotion.cat.codes) == vote_class(faces.votes, 'majority')
     about = {'model': {'version': classifier.meta.version, 'sha256': classifier.meta.sha256},
              'data': 'FER+ validation (PublicTest), majority of the votes (label.csv), without copies of training pictures or of each other'}
-    return fit_accuracy(rows.confidence, rows.entropy, right, about | ({} if checks is None else {'checked': summarise_checks(checks)}))
+    return fit_accuracy(rows.confidence.to_numpy(), rows.entropy.to_numpy(), right, about | ({} if checks is None else {'checked': summarise_checks(checks)}))
 
 # %% ../nbs/84_drift_accuracy.ipynb #d1cf4cbb
 NAMED = ('recording', 'timeline', 'video') # Headers under which the recording may stand
@@ -237,20 +241,20 @@ def seconds_of(
     if not np.isfinite(value) or value < 0: raise ValueError(f'{text!r} is no time')
     return value
 
-# %% ../nbs/84_drift_accuracy.ipynb #dcee6de8
+# %% ../nbs/84_drift_accuracy.ipynb #ab9936b0
 def read_labels(
     path:str|Path, # CSV as described above
     groups:Sequence[str]=(), # Columns with groups
 )->tuple[pd.DataFrame, int]: # Index: row of the file; `recording`, `time` (float, s), `frame`, `face`, `truth` (0 to 6), groups; rows without a label
     "Read labels; raises `InputError` with the row of what does not fit"
-    try: table = pd.read_csv(path, dtype='str', skipinitialspace=True, encoding='utf-8-sig')
+    try: table = pd.read_csv(path, dtype='str', skipinitialspace=True, encoding='utf-8-sig', skip_blank_lines=False)
     except OSError as e: raise InputError(f'{path}: not readable ({e.strerror})') from e
     except ValueError as e: raise InputError(f'{path}: not a readable CSV ({type(e).__name__}); give a table with the columns time and label') from e
-    table = table.rename(columns={name: 'recording' for name in NAMED if name in table and 'recording' not in table})
     missing = [name for name in ('label', *groups) if name not in table] + ([] if {'time', 'frame'} & set(table) else ['time (or frame)'])
     if missing: raise InputError(f"{path}: no column {', '.join(missing)}; its columns are {', '.join(table.columns)}")
     table.index = pd.RangeIndex(FIRST, FIRST + len(table))
-    table = table.apply(lambda column: column.str.strip())
+    own = next((name for name in NAMED if name in table), 'recording')
+    table = table.dropna(how='all').apply(lambda column: column.str.strip()).rename(columns={own: 'recording'})
     known = table[table.label.notna() & (table.label != '')].copy()
     truth = pd.Index([name.lower() for name in EMOTIONS]).get_indexer(pd.Index(known.label.str.lower()))
     unknown = {int(row): f"{known.label[row]!r} is none of {', '.join(EMOTIONS)}" for row in known.index[truth < 0]}
@@ -258,15 +262,15 @@ def read_labels(
     if known.empty: raise InputError(f'{path}: no row has a label')
     return known.assign(truth=truth).reindex(columns=list(dict.fromkeys(['recording', 'time', 'frame', 'face', 'truth', *groups]))), len(table) - len(known)
 
-# %% ../nbs/84_drift_accuracy.ipynb #7b60a138
+# %% ../nbs/84_drift_accuracy.ipynb #c990451b
 def find_recording(
-    name:str|float, # As in the labels; NaN: not given
+    name:Any, # As in the labels, a str; NaN: not given
     timelines:Mapping[str, pd.DataFrame], # By name
 )->str: # Name in `timelines`
     "The timeline that a label means; raises `InputError` when it is none, or could be several"
     if not isinstance(name, str) or not name:
         if len(timelines) == 1: return next(iter(timelines))
-        raise InputError(f'no recording is named, and there are {len(timelines)}')
+        raise InputError(f'no recording is named, and there are {len(timelines)}' if timelines else 'there is no timeline')
     if name in timelines: return name
     sources = {one: str(recorded(timeline, 'source', 'name') or '') for one, timeline in timelines.items()}
     fits = [one for one, source in sources.items() if name in (source, Path(source).stem, one.rsplit('/', 1)[-1]) or Path(name).stem == one]
@@ -281,7 +285,7 @@ def half_still(
     fps, gaps = recorded_settings(timeline)['fps'], np.diff(np.unique(timeline.time))
     return .5 / fps if fps else float(np.median(gaps)) / 2 if len(gaps) else .5
 
-# %% ../nbs/84_drift_accuracy.ipynb #f4a36d57
+# %% ../nbs/84_drift_accuracy.ipynb #1d436507
 def find_still(
     label:Any, # Row of `read_labels`, as a named tuple
     shown:np.ndarray, # Times of the stills, rising, s
@@ -310,30 +314,38 @@ def find_face(
         if len(judged) > 1: raise InputError(f'the still has {len(judged)} faces; say which in the column face')
         return int(judged.index[0]) if len(judged) else None
     meant = still[still.face == float(label.face)] if label.face.replace('.', '', 1).isdigit() else still[:0]
-    if meant.empty: raise InputError(f"the still has no face {label.face!r}; it has {', '.join(map(str, still.face.dropna())) or 'none'}")
+    if meant.empty: raise InputError(f"the still has no face {label.face!r}; it has {', '.join(f'{n:g}' for n in still.face.dropna()) or 'none'}")
     return int(meant.index[0]) if meant.emotion.notna().iloc[0] else None
 
-# %% ../nbs/84_drift_accuracy.ipynb #a6046af6
+# %% ../nbs/84_drift_accuracy.ipynb #84ee6d91
+def known_stills(
+    timeline:pd.DataFrame, # A timeline
+)->tuple[pd.DataFrame, np.ndarray, dict[str, float], float]: # With a plain index; times of its stills, rising, s; name of a still to its time; half a still, s
+    "What labels are matched with"
+    table = pd.DataFrame({name: timeline[name].to_numpy() for name in ('time', 'frame', 'face', 'emotion')}) # without the metadata, which pandas copies at each step
+    return table, np.unique(table.time), dict(zip(table.frame, table.time, strict=True)), half_still(timeline)
+
 def match_labels(
     labels:pd.DataFrame, # From `read_labels`
     timelines:Mapping[str, pd.DataFrame], # By name
     path:str|Path='labels', # What to call the labels in an error
 )->pd.DataFrame: # `labels` with `recording` as the timeline is called, and `chosen` (0 to 6; -1: no face was judged there)
     "Find the row of the timeline that each label means; raises `InputError` with the rows that fit none, or fit twice"
-    known = {name: timeline.reset_index(drop=True) for name, timeline in timelines.items()}
-    stills = {name: (np.unique(t.time), dict(zip(t.frame, t.time, strict=True)), half_still(t), dict(list(t.groupby('time')))) for name, t in known.items()}
-    names, chosen, errors, taken = [], [], dict[int, str](), dict[tuple[str, float, object], int]()
-    for label in labels.itertuples():
-        row = int(label.Index)
+    places, stills, errors = dict[str, str](), dict[str, tuple](), dict[int, str]()
+    names, chosen, taken = list[str](), list[int](), dict[tuple[str, float, int|None], int]()
+    for row, label in zip(labels.index.tolist(), labels.itertuples(), strict=True):
         try:
-            name = find_recording(label.recording, known)
-            shown, frames, near, of_time = stills[name]
-            time = find_still(label, shown, frames, near)
-            face = find_face(label, of_time[time])
+            said = str(label.recording)
+            if said not in places: places[said] = find_recording(label.recording, timelines)
+            name = places[said]
+            if name not in stills: stills[name] = known_stills(timelines[name])
+            table, *about = stills[name]
+            time = find_still(label, *about)
+            face = find_face(label, table[table.time == time])
             if (name, time, face) in taken: raise InputError(f'means the same face as row {taken[name, time, face]}; keep one label of each')
             taken[name, time, face] = row
             names.append(name)
-            chosen.append(-1 if face is None else EMOTIONS.index(known[name].emotion[face]))
+            chosen.append(-1 if face is None else EMOTIONS.index(table.emotion[face]))
         except InputError as e: errors[row] = str(e)
     listed_errors(path, errors)
     return labels.assign(recording=names, chosen=chosen)
@@ -379,7 +391,7 @@ def figure_intervals(
     for i in np.flatnonzero(np.isnan(low) & (behind >= FEWEST)): low[i], high[i] = wilson(round(value[i] * behind[i]), int(behind[i]), level)
     return low, high
 
-# %% ../nbs/84_drift_accuracy.ipynb #ec406663
+# %% ../nbs/84_drift_accuracy.ipynb #2cffc942
 def labelled_figures(
     truth:np.ndarray, # Classes, shape (n,)
     chosen:np.ndarray, # The model's classes, shape (n,)
@@ -394,11 +406,12 @@ def labelled_figures(
     values, (low, high) = confusion_figures(table[None])[0], figure_intervals(tables, level, draws, seed)
     def figure(i:int)->dict[str, float|None]:
         return {name: None if np.isnan(value) else float(value) for name, value in (('value', values[i]), ('low', low[i]), ('high', high[i]))}
-    emotions = {name: {'n': int(table[i].sum()), 'chosen': int(table[:, i].sum()), 'recall': figure(len(FIGURES) + i), 'precision': figure(len(FIGURES) + k + i)}
+    first = len(FIGURES)
+    emotions = {name: {'n': int(table[i].sum()), 'chosen': int(table[:, i].sum()), 'recall': figure(first + i), 'precision': figure(first + k + i)}
                 for i, name in enumerate(EMOTIONS)}
     return {name: figure(i) for i, name in enumerate(FIGURES)} | {'absent': absent(truth), 'by_class': emotions, 'confusion': table.tolist()}
 
-# %% ../nbs/84_drift_accuracy.ipynb #960e44ec
+# %% ../nbs/84_drift_accuracy.ipynb #9d9e3971
 def labelled_accuracy(
     labels:str|Path, # CSV as described above
     timelines:Mapping[str, pd.DataFrame], # By name, as `find_timelines` gives them
@@ -419,7 +432,7 @@ def labelled_accuracy(
     who = known.recording.map(dict(units) if units else {name: name for name in timelines}).to_numpy(dtype=str)
     missed, count = len(matched) - len(known), len(np.unique(who))
     notes = [f'{missed} of {len(matched)} labelled stills have no judged face; they are left out.'] if missed else []
-    if count < FEWEST: notes.append(f'{count} recordings are too few for intervals; give labels of {FEWEST} or more.')
+    if count < FEWEST: notes.append(f"Too few for intervals: {count} recording{'' if count == 1 else 's'}; give labels of {FEWEST} or more.")
     return {'kind': 'labelled', 'labels': len(known), 'missed': missed, 'unlabelled': unlabelled, 'units': count, 'level': level,
             **labelled_figures(truth, chosen, who, level, draws, seed), 'groups': split_groups(known, who, groups, notes), 'notes': notes}
 
@@ -439,18 +452,20 @@ def split_groups(
         if one['ungrouped']: notes.append(f"{one['column']}: {one['ungrouped']} labels have no group; they are left out of it.")
     return found
 
-# %% ../nbs/84_drift_accuracy.ipynb #9166c066
+# %% ../nbs/84_drift_accuracy.ipynb #7c82346b
 def labelled_in_words(
     found:Mapping[str, Any], # From `labelled_accuracy`
 )->list[str]: # Sentences, the figure first
     "The measurement in words"
-    right, kind = found['accuracy'], 'recording' if found['units'] == 1 else 'recordings'
+    def many(number:int, word:str)->str: return f"{number:,} {word}{'' if number == 1 else 's'}"
+    right = found['accuracy']
     ends = '' if right['low'] is None else f" ({found['level']:.0%} interval {right['low']:.0%} to {right['high']:.0%}, whole recordings drawn)"
-    said = [f"Of {found['labels']:,} labelled faces in {found['units']:,} {kind}, {right['value']:.0%} got the rater's label{ends}."]
+    what = f"{many(found['labels'], 'labelled face')} in {many(found['units'], 'recording')}"
+    said = [f"Of {what}, {right['value']:.0%} got the rater's label{ends}."]
     for one in found['groups']:
         if not one['accuracy']: continue
-        gap = one['accuracy']['difference']
-        sure = 'the interval holds 0, so that is no finding' if gap['low'] <= 0 <= gap['high'] else 'more than chance would give'
-        said.append(f"By {one['column']}: {one['accuracy']['best']} {gap['value']:.0%} more often right than {one['accuracy']['worst']} "
-                    f"({gap['low']:.0%} to {gap['high']:.0%}): {sure}.")
+        best, worst = one['accuracy']['best'], one['accuracy']['worst']
+        value, low, high = (100 * one['accuracy']['difference'][key] for key in ('value', 'low', 'high'))
+        sure = 'the interval holds 0, so that is no finding' if low <= 0 <= high else 'more than chance would give'
+        said.append(f"By {one['column']}: '{best}' is {value:.0f} points more often right than '{worst}' ({low:.0f} to {high:.0f}); {sure}.")
     return said + list(found['notes'])

@@ -4,11 +4,13 @@
 
 # %% auto #0
 __all__ = ['commands', 'Results', 'Videos', 'Model', 'Respondents', 'Stills', 'Overwrite', 'StartAt', 'Limits', 'open_baseline',
-           'read_respondents', 'gather', 'baseline', 'short_table', 'name_batch', 'check', 'upload']
+           'read_respondents', 'gather', 'meaning_of_confidence', 'baseline', 'short_table', 'measure', 'name_batch',
+           'check', 'upload']
 
-# %% ../nbs/86_drift_cli.ipynb #334e45a6
+# %% ../nbs/86_drift_cli.ipynb #a16144d4
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -78,7 +80,18 @@ def gather(
     from fea.drift_measures import read_batch
     return read_batch(list(results), list(videos) if videos else None, read_respondents(respondents), stills, Classifier(model) if videos else None)
 
-# %% ../nbs/86_drift_cli.ipynb #1f13b786
+# %% ../nbs/86_drift_cli.ipynb #c5d1dea9
+def meaning_of_confidence(
+    batch:'Batch', # Of the new baseline
+    model:Path|None, # That made the timelines; None: the one that ships with fea
+)->dict[str, Any]: # From `fit_accuracy`; empty when nothing is known of this model
+    "What the baseline beside the model says about right and wrong"
+    with suppress(InputError):
+        beside = open_baseline(None, model)
+        if beside.model['sha256'] == batch.source['model']['sha256']: return beside.accuracy
+    return {}
+
+# %% ../nbs/86_drift_cli.ipynb #68331006
 @commands.command(short_help='Keep what is normal.', help="""Make a baseline: one small JSON that later batches are compared with, from
 recordings whose results somebody has looked at and found right. Twenty recordings are a sensible least.""")
 def baseline(
@@ -95,13 +108,13 @@ def baseline(
     from fea.drift_baseline import make_baseline, write_baseline
     if out.exists() and not overwrite: raise OutputError(f'{out}: exists already and was kept; choose another place, or replace it (--overwrite)')
     batch = gather(results, videos, model, respondents, stills)
-    made = make_baseline(batch)
+    made = make_baseline(batch, meaning_of_confidence(batch, model))
     write_baseline(made, out, overwrite)
     for note in batch.source['notes']: typer.echo(f'note: {note}', err=True)
     if made.n_units < 20: typer.echo(f'note: {made.n_units} are few; with 20 or more, smaller differences can be told from chance', err=True)
     typer.echo(f'{made}\n  written to {out} ({out.stat().st_size/1000:.0f} kB)')
 
-# %% ../nbs/86_drift_cli.ipynb #e897d92d
+# %% ../nbs/86_drift_cli.ipynb #98cdcaa5
 def short_table(
     result:'DriftResult', # Of a check
 )->str: # One line for each measure that was compared
@@ -118,7 +131,22 @@ def short_table(
                            'distance': number(row['distance_beyond']), 'p': number(row['p_adjusted'])} for row in rows])
     return table.to_string(index=False)
 
-# %% ../nbs/86_drift_cli.ipynb #17274fc3
+# %% ../nbs/86_drift_cli.ipynb #4773a74c
+def measure(
+    results:Sequence[Path], # Timelines, or folders of them
+    labels:Path|None, # Of some faces
+    respondents:Path|None, # Who is who
+    groups:Sequence[str]|None, # Columns of the labels to split by
+)->dict[str, Any]|None: # From `labelled_accuracy`; None without labels
+    "Accuracy from labels; raises `InputError` with the rows that do not fit"
+    if labels is None: return None
+    from fea.drift_accuracy import labelled_accuracy
+    from fea.drift_measures import find_timelines, read_quickly
+    files, names, _ = find_timelines(list(results))
+    timelines = {name: read_quickly(file) for name, file in zip(names, files, strict=True)}
+    return labelled_accuracy(labels, timelines, read_respondents(respondents), groups or ())
+
+# %% ../nbs/86_drift_cli.ipynb #7d2d7bf5
 def name_batch(
     results:Sequence[Path], # As given
 )->str: # For the title of the page
@@ -127,7 +155,7 @@ def name_batch(
     own = first.name if first.is_dir() else first.parent.name
     return own if len(results) == 1 else f'{own} and {len(results) - 1} more'
 
-# %% ../nbs/86_drift_cli.ipynb #334caf26
+# %% ../nbs/86_drift_cli.ipynb #6f8029b5
 @commands.command(short_help='Compare a batch with what is normal.', help="""Compare a batch of recordings with a baseline: what went into the
 model, what came out of it, and what the network saw; whole recordings are the unit. Ends with exit code 3 on alarm. No label is needed.""")
 def check(
@@ -137,6 +165,8 @@ def check(
     model:Model=None, # That made the timelines
     respondents:Respondents=None, # Who is who
     thresholds:Limits=None, # When to watch, when to raise an alarm
+    labels:Annotated[Path|None, typer.Option(readable=False, help='CSV with recording, time (or frame) and label of some faces.')]=None, # Truth
+    group:Annotated[list[str]|None, typer.Option(help='With --labels: a column to split by; may be repeated (extra: drift).')]=None, # Fairness
     stills:Stills=30, # Of each video
     out:Annotated[Path, typer.Option(help='Folder for drift.json, drift.csv, drift.html and figures.')]=Path('fea_drift'), # Where to
     overwrite:Overwrite=False, # Older checks
@@ -149,14 +179,15 @@ def check(
     matplotlib.use('Agg')
     from fea.aws.cli import place
     from fea.drift import check_drift, read_thresholds
-    from fea.drift_report import check_folder, view_drift, write_results
+    from fea.drift_report import accuracy_of, accuracy_words, check_folder, view_drift, write_results
     check_folder(out, overwrite)
     cloud = place(bucket, region) if publish else None
     known, limits = open_baseline(baseline, model), read_thresholds(thresholds) if thresholds else None
+    if group and labels is None: raise InputError('--group splits labelled faces; give them with --labels')
     batch = gather(results, videos, model, respondents, stills)
-    result = check_drift(known, batch, limits)
+    result = check_drift(known, batch, limits, accuracy=accuracy_of(known, batch, measure(results, labels, respondents, group)))
     write_results(view_drift(result, known, batch), out, name_batch(results), overwrite)
-    for sentence in result.sentences: typer.echo(sentence)
+    for sentence in (*result.sentences, *accuracy_words(result)): typer.echo(sentence)
     for note in result.notes: typer.echo(f'note: {note}', err=True)
     typer.echo(f"\n{short_table(result)}\n\npage: {out / 'drift.html'}")
     if publish and cloud:
@@ -164,7 +195,7 @@ def check(
         typer.echo(f'{publish_drift(result, cloud, publish)} figures sent to CloudWatch as {publish}')
     if result.exit_code: raise typer.Exit(result.exit_code)
 
-# %% ../nbs/86_drift_cli.ipynb #84f6892c
+# %% ../nbs/86_drift_cli.ipynb #0cc41073
 @commands.command(short_help='Prepare the check of an automatic batch.', help="""Put code, baseline and thresholds of a check into S3, and
 print the two parameters that switch it on in automatic_batch.yaml (extra: aws).""")
 def upload(

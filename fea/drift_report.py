@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['MARKERS', 'TONES', 'LIMITS', 'CURVES', 'MIX', 'NETWORK', 'FILES', 'DriftView', 'view_drift', 'title_of', 'canvas',
            'draw_points', 'draw_limits', 'draw_effects', 'unit_band', 'draw_curve', 'draw_few', 'draw_measures',
-           'share_intervals', 'draw_labels', 'draw_embedding', 'shown', 'with_ends', 'digits', 'verdict_section',
-           'measure_table', 'limits_section', 'origin_section', 'effects_picture', 'drift_sections', 'small',
-           'drift_page', 'check_folder', 'replace_file', 'figures', 'write_results', 'drift_summary']
+           'share_intervals', 'draw_labels', 'draw_embedding', 'accuracy_of', 'accuracy_words', 'accuracy_rows',
+           'draw_accuracy', 'shown', 'with_ends', 'digits', 'verdict_section', 'measure_table', 'limits_section',
+           'origin_section', 'effects_picture', 'drift_sections', 'accuracy_section', 'small', 'drift_page',
+           'check_folder', 'replace_file', 'figures', 'write_results', 'drift_summary']
 
-# %% ../nbs/85_drift_report.ipynb #41f1c2d6
+# %% ../nbs/85_drift_report.ipynb #d9cd7bf5
 import os
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,13 +29,14 @@ from matplotlib.figure import Figure
 import fea
 from . import OutputError, writing
 from .drift import EMBEDDING, FORMATS, NOT_COMPARED, DriftResult, Thresholds, counted, write_drift
+from .drift_accuracy import expected_accuracy, expected_in_words, labelled_in_words
 from .drift_baseline import Baseline, unit_counts, unit_embeddings
 from .drift_measures import MEASURE_TABLE, Batch
 from .drift_statistics import UnitTest, mean_distance, mean_shares, mmd_test, redrawn_means, seen_units, unit_shares
 from .emotions import EMOTIONS
 from .html_report import flat_facts, page_style, source_hash, table
 from .local_inference import MEANING
-from .study_report import FAINT, FIRST, INK, MARK, PAPER, SECOND, STYLE, embedded, number
+from .study_report import FAINT, FIRST, INK, MARK, PAPER, SECOND, STYLE, embedded, number, plain
 from .study_statistics import percentile_interval
 
 # %% ../nbs/85_drift_report.ipynb #a5dfdbd4
@@ -115,7 +117,7 @@ def draw_limits(
         ax.barh(y, max(right - alarm, 0), .8, alarm, color=SECOND, alpha=.25, linewidth=0)
     ax.set_xlim(-.01*right, right)
 
-# %% ../nbs/85_drift_report.ipynb #e6ff45dd
+# %% ../nbs/85_drift_report.ipynb #4170dfd9
 def draw_effects(
     view:DriftView, # Of a check
     narrow:bool=False, # For a phone
@@ -130,6 +132,7 @@ def draw_effects(
         draw_points(left, rows, 'effect', ('low', 'high'))
         draw_points(right, rows, 'distance_beyond')
         left.axvline(0, color=FAINT, lw=.8)
+        left.set_xlim(min(left.get_xlim()[0], -.1), max(left.get_xlim()[1], .1))
         left.set_xlabel('effect: lower ← batch → higher' if narrow else f"effect, with {given['level']:.0%} interval: lower ← batch → higher")
         right.set_xlabel('distance; shaded: watch, alarm' if narrow else 'distance with the noise taken off; shaded: watch, alarm')
         for ax in (left, right) if narrow else (left,): ax.set_yticks(range(len(rows)), names)
@@ -139,7 +142,7 @@ def draw_effects(
         for ax in (left, right): ax.grid(axis='y', visible=False)
     return fig
 
-# %% ../nbs/85_drift_report.ipynb #99d04ef0
+# %% ../nbs/85_drift_report.ipynb #789e3cd0
 def unit_band(
     shares:np.ndarray, # Of each unit, shape (units, bins); `nan`: not measured
 )->np.ndarray|None: # Ends of the middle 80 % of the units, shape (2, bins - 1); None: units of one value, or too few
@@ -161,7 +164,7 @@ def draw_curve(
     ax.plot(edges, q, color=FIRST, lw=2, label='batch')
     gap = int(np.abs(p - q).argmax())
     ax.plot([edges[gap]]*2, [p[gap], q[gap]], color=SECOND, lw=1.2)
-    ax.set(ylim=(0, 1), yticks=[0, .5, 1], xlim=(edges[0], edges[-1]), yticklabels=['0', '½', '1'])
+    ax.set(ylim=(-.04, 1.04), yticks=[0, .5, 1], xlim=(edges[0], edges[-1]), yticklabels=['0', '½', '1'])
 
 def draw_few(
     ax:Axes, # Panel
@@ -243,7 +246,54 @@ def draw_embedding(
         ax.legend(loc='lower left', bbox_to_anchor=(0, 1), ncols=2, borderaxespad=.2)
     return fig
 
-# %% ../nbs/85_drift_report.ipynb #499215d5
+# %% ../nbs/85_drift_report.ipynb #2ba5bc9d
+def accuracy_of(
+    baseline:Baseline, # Of the check
+    batch:Batch, # Of the check
+    labelled:dict[str, Any]|None=None, # From `labelled_accuracy`
+)->dict[str, Any]|None: # `expected` and `labelled`, for `check_drift`; None: nothing is known
+    "What can be said about right and wrong"
+    judged = (batch.rows.confidence.notna() & batch.rows.entropy.notna()).any()
+    expected = expected_accuracy(batch, baseline.accuracy) if 'intercept' in baseline.accuracy and judged else None
+    return None if expected is None and labelled is None else {'expected': expected, 'labelled': labelled}
+
+def accuracy_words(
+    result:DriftResult, # Of a check
+)->list[str]: # Sentences; none where nothing is known
+    "What is known about accuracy"
+    known = result.accuracy or {'expected': None, 'labelled': None}
+    return (expected_in_words(known['expected']) if known['expected'] else []) + (labelled_in_words(known['labelled']) if known['labelled'] else [])
+
+def accuracy_rows(
+    accuracy:Mapping[str, Any], # From `accuracy_of`
+)->list[tuple[str, dict[str, float|None]]]: # Name, and `value`, `low`, `high`
+    "What is drawn, top to bottom"
+    rows, expected, labelled = list[tuple[str, dict[str, float|None]]](), accuracy['expected'], accuracy['labelled']
+    if expected: rows += [('validation', {'value': expected['validation'], 'low': None, 'high': None}), ('expected, without labels', expected)]
+    if labelled: rows.append(('measured, with labels', labelled['accuracy']))
+    for split in labelled['groups'] if labelled else []:
+        rows += [(f"{split['column']}: {name}" + ' (few)'*row['too_small'], row['accuracy']) for name, row in split['groups'].items()]
+    return rows
+
+# %% ../nbs/85_drift_report.ipynb #0895bdcb
+def draw_accuracy(
+    view:DriftView, # Of a check with something known about accuracy
+    narrow:bool=False, # For a phone
+)->Figure: # One panel
+    "Expected and measured accuracy, with their intervals"
+    rows = accuracy_rows(view.result.accuracy or {'expected': None, 'labelled': None})
+    with mpl.rc_context(STYLE):
+        fig, (ax,) = canvas((3.9 if narrow else 6, .6 + .3*len(rows)))
+        for y, (name, row) in enumerate(rows):
+            colour, marker = (FAINT, 'D') if name == 'validation' else (FIRST, 'o') if name.startswith('expected') else (SECOND, 's')
+            if row['low'] is not None and row['high'] is not None: ax.plot([100*row['low'], 100*row['high']], [y, y], color=colour, lw=1.8)
+            ax.plot(100*(row['value'] or 0), y, marker, color=colour, ms=6)
+        ax.set(ylim=(len(rows) - .4, -.6), yticks=range(len(rows)), yticklabels=[plain(name) for name, _ in rows], xlim=(0, 100),
+               xlabel='% of the faces labelled right')
+        ax.grid(axis='y', visible=False)
+    return fig
+
+# %% ../nbs/85_drift_report.ipynb #e19cdd19
 def shown(
     row:Mapping[Hashable, Any], # Of the table
     column:str, # 'baseline' or 'new'
@@ -265,7 +315,7 @@ def digits(
     "A number of the table"
     return '–' if value is None or not np.isfinite(value) else number(float(value))
 
-# %% ../nbs/85_drift_report.ipynb #af7f2975
+# %% ../nbs/85_drift_report.ipynb #0c30c388
 def verdict_section(
     result:DriftResult, # Of a check
 )->str: # HTML
@@ -292,10 +342,10 @@ def measure_table(
                'divergence decide nothing.')
     return f'<div class="wordy">{table(caption, heads, rows, ["Verdict"])}</div>'
 
-# %% ../nbs/85_drift_report.ipynb #d73dafbc
+# %% ../nbs/85_drift_report.ipynb #cadf44af
 LIMITS = (
     'No label was needed, so this does not say that the model is wrong. It says that the batch is not what the model was shown to work on; '
-    'only labels of some faces tell whether that costs accuracy.',
+    'only labels of some faces tell whether that costs accuracy (fea drift check --labels).',
     'A batch may drift for a good reason: another film, other people, more smiles. Look at the measures of input first: light, sharpness, '
     'size and the direction of the head have no good reason.',
     'Ok means that no difference beyond chance was large enough to matter. With few recordings only large differences can be told from '
@@ -316,7 +366,7 @@ def origin_section(
     facts = flat_facts(result.about)
     return '<dl class="facts">' + ''.join(f'<dt>{escape(name)}</dt><dd><code>{escape(value)}</code></dd>' for name, value in facts) + '</dl>'
 
-# %% ../nbs/85_drift_report.ipynb #ad5b593c
+# %% ../nbs/85_drift_report.ipynb #909c7170
 CURVES = ('<p>Share of faces below each value, recordings weighing the same. Band: the middle 80 % of the recordings of the baseline; '
           'upright line: the widest gap.</p>')
 MIX = '<p>Shares of the judged faces, recordings weighing the same, each label with its own interval.</p>'
@@ -339,7 +389,15 @@ def drift_sections(
         found['labels'] = ('Labels', MIX + small(embedded(partial(draw_labels, view), 'Shares of the seven labels on both sides')))
     if view.embedding is not None:
         found['network'] = ('What the network sees', NETWORK + small(embedded(partial(draw_embedding, view), 'The batch among random divisions')))
+    if view.result.accuracy: found['accuracy'] = ('Accuracy', accuracy_section(view))
     return found | {'limits': ('What this can and cannot tell', limits_section()), 'origin': ('Versions and checksums', origin_section(view.result))}
+
+def accuracy_section(
+    view:DriftView, # Of a check with something known about accuracy
+)->str: # HTML
+    "Expected and measured accuracy, in words and as a picture"
+    said = ''.join(f'<p>{escape(sentence)}</p>' for sentence in accuracy_words(view.result))
+    return said + small(embedded(partial(draw_accuracy, view), 'The accuracies named above'))
 
 def small(
     picture:str, # HTML from `embedded`
@@ -347,7 +405,7 @@ def small(
     "A picture with few things in it"
     return picture.replace('<picture>', '<picture class="small">', 1)
 
-# %% ../nbs/85_drift_report.ipynb #021da1e8
+# %% ../nbs/85_drift_report.ipynb #740f1d37
 def drift_page(
     view:DriftView, # Of a check
     title:str='', # Name of the batch; '': without
@@ -369,7 +427,7 @@ def drift_page(
             f'<nav aria-label="Sections"><ul>{links}</ul></nav></header>\n'
             f'<main>{body}</main>\n<footer>Made by fea {fea.__version__}. This file asks no other host for anything.</footer></body></html>\n')
 
-# %% ../nbs/85_drift_report.ipynb #b46b8e42
+# %% ../nbs/85_drift_report.ipynb #6617d8d4
 FILES = ('drift.json', 'drift.csv', 'drift.html', 'figures') # Of a check, in its folder
 
 def check_folder(
@@ -395,7 +453,7 @@ def replace_file(
     finally: part.unlink(missing_ok=True)
     return path
 
-# %% ../nbs/85_drift_report.ipynb #c9f57bc7
+# %% ../nbs/85_drift_report.ipynb #1c7719b3
 def figures(
     view:DriftView, # Of a check
 )->Iterator[tuple[str, Figure]]: # Name of the file without suffix, and the picture
@@ -404,6 +462,7 @@ def figures(
     if any('edges' in shares for shares in view.result.shares.values()): yield 'measures', draw_measures(view)
     if 'emotion' in view.shares: yield 'labels', draw_labels(view)
     if view.embedding is not None: yield 'network', draw_embedding(view)
+    if view.result.accuracy: yield 'accuracy', draw_accuracy(view)
 
 def write_results(
     view:DriftView, # Of a check
@@ -425,7 +484,7 @@ def write_results(
                 picture.savefig(files[-1], dpi=150, facecolor=PAPER, metadata={'Date': None} if kind == 'svg' else None)
     return files
 
-# %% ../nbs/85_drift_report.ipynb #a19c0e8f
+# %% ../nbs/85_drift_report.ipynb #15ca148d
 def drift_summary(
     view:DriftView, # Of a check of one recording
 )->str: # HTML

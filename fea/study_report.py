@@ -357,7 +357,8 @@ def group_section(
         if (position - 1) * len(columns) + i >= MOST_PICTURES: break
         called, drawn, count = column.removeprefix('group_').replace('_', ' '), largest_groups(rows, column), rows[rows.split == column].group.nunique()
         more = f' The {len(drawn)} largest of {count} groups; all are in the table <code>curves</code>.' * (count > len(drawn))
-        parts += [f'<h3>By {html.escape(called)}</h3><p>Bands are {settings["level"]:.0%} intervals of each group’s mean. They are no test{test}.{more}</p>',
+        bands = f'Bands are {settings["level"]:.0%} intervals of each group’s mean. They are no test{test}.{more}'
+        parts += [f'<h3>By {html.escape(called)}</h3><p>{bands}</p>',
                   embedded(partial(draw_groups, rows, column, scenes, settings), f'Mean curves of {stimulus} by {called}')]
     return ''.join(parts)
 
@@ -381,7 +382,8 @@ def stimulus_section(
                            'prominence': peaks.prominence, 'width, s': peaks.width, 'respondents': peaks.n})
     seen = f'{counts["included"]} of {counts["recorded"]} respondents, {about["durations"][stimulus]:g} s'
     parts = [f'<h2 id="s{position}">{html.escape(stimulus)}</h2><p>{seen}. '
-             f'Bands are {settings["level"]:.0%} intervals of the mean and of the share, each bin by itself.</p>', picture, group_section(study, position, stimulus, spans),
+             f'Bands are {settings["level"]:.0%} intervals of the mean and of the share, each bin by itself.</p>',
+             picture, group_section(study, position, stimulus, spans),
              '<h3>Peaks of the mean curves</h3>', as_table(listed), '<h3>Scores</h3>', as_table(score_rows(of(study.scores))),
              '<h3>Who showed what</h3>', as_table(percentage_rows(of(study.percentages)))]
     if len(scenes):

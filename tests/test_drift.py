@@ -18,10 +18,11 @@ BIN = Path(sys.executable).parent
 CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
 
 
-def run_fea(*args, code=0):
+def run_fea(*args, code=0, **env):
     "Run the command; whatever happens, a user sees no traceback"
     command = [sys.executable, '-c', 'from fea.cli import main; main()', *map(str, args)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=os.environ | {'PYTHONPATH': str(ROOT), 'MPLBACKEND': 'Agg'}, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False,
+                          env=os.environ | {'PYTHONPATH': str(ROOT), 'MPLBACKEND': 'Agg', **env})
     assert 'Traceback' not in done.stderr, done.stderr
     assert done.returncode == code, f'exit code {done.returncode}, not {code}\n{done.stdout}{done.stderr}'
     return done
@@ -100,6 +101,31 @@ def test_bad_input_leaves_nothing(checked, tmp_path):
     assert 'no video was found for' in done.stderr
 
 
+def test_figures_and_the_automatic_check_go_to_a_stand_in_for_aws(checked):
+    "`--publish` sends figures, `upload` puts the check into the bucket once and prints what the deployment needs"
+    boto3, moto = pytest.importorskip('boto3'), pytest.importorskip('moto.server')
+    server = moto.ThreadedMotoServer('127.0.0.1', 0, verbose=False)
+    server.start()
+    try:
+        folder, (host, port) = checked[0], server.get_host_and_port()
+        env = {'AWS_ACCESS_KEY_ID': 'x', 'AWS_SECRET_ACCESS_KEY': 'x', 'AWS_EC2_METADATA_DISABLED': 'true', 'AWS_DEFAULT_REGION': 'eu-central-1',
+               'AWS_CONFIG_FILE': '/nowhere', 'AWS_SHARED_CREDENTIALS_FILE': '/nowhere', 'AWS_ENDPOINT_URL': f'http://{host}:{port}',
+               'FEA_BUCKET': 's3://study-7/p01'}
+        def client(service):
+            return boto3.client(service, 'eu-central-1', endpoint_url=env['AWS_ENDPOINT_URL'], aws_access_key_id='x', aws_secret_access_key='x')
+        client('s3').create_bucket(Bucket='study-7', CreateBucketConfiguration={'LocationConstraint': 'eu-central-1'})
+        done = run_fea('drift', 'check', folder/'dark', '--videos', folder/'dark_videos', '--baseline', folder/'baseline.json', '--out', folder/'sent',
+                       '--publish', 'tuesday', code=3, **env)
+        assert 'figures sent to CloudWatch as tuesday' in done.stdout
+        found = {metric['MetricName'] for metric in client('cloudwatch').list_metrics(Namespace='fea')['Metrics']}
+        assert {'drift_verdict', 'drift_alarms', 'drift_effect_brightness', 'drift_distance_embedding'} <= found
+        printed = [run_fea('drift', 'upload', '--baseline', folder/'baseline.json', **env).stdout for _ in range(2)]
+        assert printed[0] == printed[1] and re.fullmatch(
+            r'DriftCheck=s3://study-7/p01/drift/[0-9a-f]{16}/\nDriftImage=\d{12}\.dkr\.ecr\.eu-central-1\.amazonaws\.com/pytorch-training:\S+cpu\S+\n', printed[0])
+        assert len(client('s3').list_objects_v2(Bucket='study-7')['Contents']) == 2
+    finally: server.stop()
+
+
 @pytest.fixture(scope='module')
 def browser():
     if CHROMIUM is None: pytest.skip('NO BROWSER: the page of a drift check was not opened; install chromium to test it')
@@ -122,7 +148,7 @@ def test_page_in_a_browser(browser, checked, width, scheme):
     page.goto(file.as_uri())
     assert page.evaluate('document.documentElement.scrollWidth') <= width
     pictures = page.evaluate("[...document.querySelectorAll('picture img')].map(i => [i.complete && i.naturalWidth > 0, i.currentSrc == i.src])")
-    assert len(pictures) == 4 and all(shown for shown, _ in pictures) and all(plain == (width > 600 and scheme == 'light') for _, plain in pictures)
+    assert len(pictures) >= 4 and all(shown for shown, _ in pictures) and all(plain == (width > 600 and scheme == 'light') for _, plain in pictures)
     assert page.locator('h1').inner_text() == 'Drift of dark: alarm' and 'Faces are darker' in page.locator('.verdict').inner_text()
     assert page.locator('#measures tbody tr').count() == 12
     context.close()

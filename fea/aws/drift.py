@@ -6,7 +6,7 @@
 __all__ = ['LEVELS', 'COMMAND', 'rows_of_pictures', 'add_answer', 'batch_of_answers', 'drift_figures', 'publish_drift',
            'check_requirements', 'check_archive', 'upload_check', 'place_of', 'check_answers', 'run_step', 'main']
 
-# %% ../../nbs/87_aws.drift.ipynb #f118f0de
+# %% ../../nbs/87_aws.drift.ipynb #ba3e2aae
 import os
 import re
 import sys
@@ -30,7 +30,7 @@ from ..detection import Face
 from ..drift import NOT_COMPARED, DriftResult, check_drift, read_thresholds
 from ..drift_baseline import find_baseline, read_baseline
 from ..drift_measures import Batch, Gathered, finish_batch, output_columns
-from ..drift_report import view_drift, write_results
+from ..drift_report import accuracy_of, view_drift, write_results
 from ..timeline import check_timeline, make_timeline, timeline_row
 
 # %% ../../nbs/87_aws.drift.ipynb #bbcc515b
@@ -88,7 +88,7 @@ def batch_of_answers(
     if bad: batch.source['notes'].append(f'{bad} pictures could not be judged.')
     return batch
 
-# %% ../../nbs/87_aws.drift.ipynb #b1641403
+# %% ../../nbs/87_aws.drift.ipynb #0b03eded
 LEVELS = {'ok': 0, 'undecided': 0, 'watch': 1, 'alarm': 2} # Verdict as a number; `drift_undecided` tells the first two apart
 
 def drift_figures(
@@ -99,6 +99,8 @@ def drift_figures(
     counts = {f'drift_{name}': float((compared.verdict == verdict).sum()) for name, verdict in (('alarms', 'alarm'), ('watches', 'watch'))}
     figures = {'drift_verdict': float(LEVELS[result.verdict]), 'drift_undecided': float(result.verdict == 'undecided'),
                'drift_measures': float(len(compared)), **counts}
+    for kind, found in (result.accuracy or {}).items():
+        if found: figures[f'drift_accuracy_{kind}'] = float(found['accuracy']['value'] if kind == 'labelled' else found['value'])
     for row in compared.to_dict('records'):
         figures |= {f"drift_effect_{row['measure']}": float(row['effect']), f"drift_distance_{row['measure']}": float(row['distance_beyond'])}
     return figures
@@ -150,7 +152,7 @@ def upload_check(
         if f'drift/{mark}/{name}' not in there: put_object(cloud, f'drift/{mark}/{name}', data)
     return cloud.url(f'drift/{mark}/')
 
-# %% ../../nbs/87_aws.drift.ipynb #675872a2
+# %% ../../nbs/87_aws.drift.ipynb #f71c3f1f
 COMMAND = (f'set -e; cd {PROCESSING}/input/check; tar -xzf {ARCHIVE}; python3 -m pip install --quiet -r requirements.txt; '
            'exec python3 -m fea.aws.drift')
 
@@ -172,7 +174,8 @@ def check_answers(
     cloud, name, inputs = place_of(environment), environment.get('FEA_BATCH', 'batch'), processing/'input'
     thresholds = inputs/'check'/'thresholds.json'
     baseline, batch = read_baseline(inputs/'check'/'baseline.json'), batch_of_answers(inputs/'answers')
-    result = check_drift(baseline, batch, read_thresholds(thresholds) if thresholds.is_file() else None)
+    limits = read_thresholds(thresholds) if thresholds.is_file() else None
+    result = check_drift(baseline, batch, limits, accuracy=accuracy_of(baseline, batch))
     write_results(view_drift(result, baseline, batch), processing/'output'/'drift', name, overwrite=True)
     print(result, flush=True)
     publish_drift(result, cloud, name)
