@@ -484,7 +484,8 @@ def check_notes(
     if kinds[0] != kinds[1]:
         names = {'pictures': 'single pictures', 'timelines': 'recordings'}
         notes.append(f'The baseline was made from {names[kinds[0]]}, the batch from {names[kinds[1]]}: camera, cropping and light differ by their kind, '
-                     'so a difference does not show that something has changed since. A baseline of validated recordings tells more.')
+                     'so a difference does not show that something has changed since, '
+                     f'and counts as a watch at most. An alarm needs a baseline of validated {names[kinds[1]]}.')
     if units == 1 and correction != 'none':
         notes.append('One unit only: it was ranked among those of the baseline. That it is unusual does not show that a population has moved.')
     if units < FEWEST: notes.append(f'Intervals need {FEWEST} units, and are left out.')
@@ -512,6 +513,7 @@ def check_drift(
     if not len(batch.rows): raise InputError('the batch is empty: it holds no row, so nothing can be compared')
     notes = check_model(baseline, batch)
     table, shares, correction = make_table(baseline, batch, thresholds, seed)
+    if baseline.kind != batch.source['kind']: table['verdict'] = table.verdict.replace('alarm', 'watch')
     old = f'{baseline.n_units:,}' if batch.source['kind'] == baseline.kind else counted(baseline.n_units, baseline.kind)
     units = counted(len(batch.units), batch.source['kind']), old
     verdict, sentences = describe_result(table, shares, units)

@@ -317,12 +317,12 @@ def find_face(
     if meant.empty: raise InputError(f"the still has no face {label.face!r}; it has {', '.join(f'{n:g}' for n in still.face.dropna()) or 'none'}")
     return int(meant.index[0]) if meant.emotion.notna().iloc[0] else None
 
-# %% ../nbs/84_drift_accuracy.ipynb #84ee6d91
+# %% ../nbs/84_drift_accuracy.ipynb #003600b2
 def known_stills(
     timeline:pd.DataFrame, # A timeline
 )->tuple[pd.DataFrame, np.ndarray, dict[str, float], float]: # With a plain index; times of its stills, rising, s; name of a still to its time; half a still, s
-    "What labels are matched with"
-    table = pd.DataFrame({name: timeline[name].to_numpy() for name in ('time', 'frame', 'face', 'emotion')}) # without the metadata, which pandas copies at each step
+    "What labels are matched with; without the metadata, which pandas would copy at each step"
+    table = pd.DataFrame({name: timeline[name].to_numpy() for name in ('time', 'frame', 'face', 'emotion')})
     return table, np.unique(table.time), dict(zip(table.frame, table.time, strict=True)), half_still(timeline)
 
 def match_labels(

@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 
 from . import InputError
 from .emotions import EMOTION_TABLE
+from .skin import BRIDGED
 from .study_curves import MEASURES, respondent_rows, sampling_rate
 from .study_statistics import DRAWS, FEWEST, bootstrap_mean, paired_t, sign_flips, t_quantile
 
@@ -200,7 +201,7 @@ def skin_spans(
     times = skin.time.to_numpy(float)[np.isfinite(skin.phasic.to_numpy(float))]
     times = times[(times >= low) & (times <= high)]
     if not len(times): raise InputError('skin conductance: no usable sample lies within the video; check the alignment')
-    breaks = np.flatnonzero(np.diff(times) > 1.5 * step)
+    breaks = np.flatnonzero(np.diff(times) > max(step, BRIDGED) + .5 * step)
     return np.column_stack([times[np.r_[0, breaks + 1]], times[np.r_[breaks, len(times) - 1]] + step])
 
 # %% ../nbs/97_moments.ipynb #db194959

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['MARKER_COLUMNS', 'STILL', 'CLIPPED_RUN', 'CLIPPED_SHARE', 'Signal', 'make_markers', 'join_markers', 'trigger_markers',
            'Recording', 'list_signals', 'signal_table', 'channel_block', 'normalise_units', 'in_unit', 'find_gaps',
-           'load_library', 'bridge', 'near_ratio', 'resample', 'bin_edges', 'bin_signal', 'cut', 'equal_runs',
-           'find_flat', 'find_clipped', 'bin_quality']
+           'load_library', 'bridge', 'bridge_short', 'near_ratio', 'resample', 'bin_edges', 'bin_signal', 'cut',
+           'equal_runs', 'find_flat', 'find_clipped', 'bin_quality']
 
 # %% ../nbs/90_signals.ipynb #111107ba
 from collections.abc import Mapping, Sequence
@@ -223,6 +223,20 @@ def bridge(
     index = np.arange(len(values))
     filled = values.copy()
     filled[missing] = np.interp(index[missing], index[~missing], values[~missing])
+    return filled
+
+# %% ../nbs/90_signals.ipynb #b79123d5
+def bridge_short(
+    values:np.ndarray, # Float (n,), with `nan`
+    most:int, # Missing samples in a row that are bridged
+)->np.ndarray: # Longer gaps, and those at the ends, stay `nan`; the same array when there was nothing to bridge
+    "Straight lines across short gaps, from the sample before to the one after"
+    edges = np.flatnonzero(np.diff(np.r_[False, np.isnan(values), False].astype(np.int8)))
+    first, last = edges[::2], edges[1::2]
+    short = (last - first <= most) & (first > 0) & (last < len(values))
+    if not short.any(): return values
+    filled = bridge(values)
+    for a, b in zip(first[~short], last[~short], strict=True): filled[a:b] = np.nan
     return filled
 
 # %% ../nbs/90_signals.ipynb #70c01506

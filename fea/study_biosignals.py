@@ -56,6 +56,7 @@ def read_body_manifest(
 # %% ../nbs/63_study_biosignals.ipynb #7f76b273
 def row_clocks(
     row:Any, # Of the manifest
+    stream:str|None=None, # The recording's stream whose markers count; None: all
 )->Clocks: # As the row says
     "How one respondent's clocks belong together; raises `InputError`"
     if pd.notna(row.offset): return Clocks(offset=float(row.offset))
@@ -63,7 +64,7 @@ def row_clocks(
     markers = read_text_table(row.markers, 'list of markers', ('time',))
     times = pd.to_numeric(markers.time, errors='coerce')
     if times.isna().any(): raise InputError(f"{row.markers}: row {int(np.flatnonzero(times.isna())[0]) + 2}: time is no number of seconds")
-    return Clocks(markers=markers.assign(time=times))
+    return Clocks(markers=markers.assign(time=times), stream=stream)
 
 # %% ../nbs/63_study_biosignals.ipynb #71d7320f
 @dataclass(frozen=True)
@@ -193,12 +194,17 @@ def read_respondents(
     manifest:pd.DataFrame, # From `read_body_manifest`
     width:float, # Of the bins, s
     progress:bool|None, # True shows a bar, False none; None: on a terminal or in Jupyter
+    units:Mapping[str, str]|None=None, # Of all recordings, see `read_recording`
+    names:Mapping[str, str]|None=None, # Of all recordings: channel → kind
+    stream:str|None=None, # Whose markers count, in all recordings
     **options:Any, # `mains`, `threshold` of `combine`
 )->dict[str, Biosignals|FeaError]: # By respondent
     "Everybody's face and body, or why not"
     found, rows = dict[str, Biosignals|FeaError](), list[Any](manifest.itertuples())
     for row in tqdm(rows, desc='respondents', unit='person', delay=2, disable=None if progress is None else not progress):
-        try: found[row.respondent] = combine(read_timeline(row.timeline), read_recording(row.recording), row_clocks(row), width, **options)
+        try:
+            recording = read_recording(row.recording, None, units, names)
+            found[row.respondent] = combine(read_timeline(row.timeline), recording, row_clocks(row, stream), width, **options)
         except OutputError: raise
         except FeaError as error: found[row.respondent] = error
     return found
@@ -226,7 +232,7 @@ def run_body_study(
     width:float=1., # Of the bins, s
     overwrite:bool=False, # Replace older results
     progress:bool|None=None, # True shows a bar, False none; None: on a terminal or in Jupyter
-    **options:Any, # `mains`, `threshold` of `combine`
+    **options:Any, # `units`, `names`, `stream` of `read_respondents`; `mains`, `threshold` of `combine`
 )->BodyStudy: # Tables; the same lie in `out`
     "A study from its manifest; raises `InputError` or `OutputError`"
     out, table = Path(out), read_body_manifest(manifest)

@@ -120,8 +120,8 @@ def test_figures_and_the_automatic_check_go_to_a_stand_in_for_aws(checked):
         found = {metric['MetricName'] for metric in client('cloudwatch').list_metrics(Namespace='fea')['Metrics']}
         assert {'drift_verdict', 'drift_alarms', 'drift_effect_brightness', 'drift_distance_embedding'} <= found
         printed = [run_fea('drift', 'upload', '--baseline', folder/'baseline.json', **env).stdout for _ in range(2)]
-        assert printed[0] == printed[1] and re.fullmatch(
-            r'DriftCheck=s3://study-7/p01/drift/[0-9a-f]{16}/\nDriftImage=\d{12}\.dkr\.ecr\.eu-central-1\.amazonaws\.com/pytorch-training:\S+cpu\S+\n', printed[0])
+        image = r'\d{12}\.dkr\.ecr\.eu-central-1\.amazonaws\.com/pytorch-training:\S+cpu\S+'
+        assert printed[0] == printed[1] and re.fullmatch(rf'DriftCheck=s3://study-7/p01/drift/[0-9a-f]{{16}}/\nDriftImage={image}\n', printed[0])
         assert len(client('s3').list_objects_v2(Bucket='study-7')['Contents']) == 2
     finally: server.stop()
 
@@ -170,7 +170,10 @@ def test_cron_script_speaks_only_when_somebody_should_look(tmp_path, code, words
     done = subprocess.run(['/bin/sh', SCHEDULES/'drift.sh', tmp_path/'a b', '/v'], env=env, capture_output=True, text=True, check=False)
     assert done.returncode == code and (words in done.stdout if words else done.stdout == ''), done.stdout + done.stderr
     asked = (place/'asked').read_text()
-    assert asked.startswith(f'drift check {tmp_path}/a b --out {tmp_path}/pages with blanks/2') and asked.endswith('--videos /v --baseline /b/own.json\n')
+    assert asked.startswith(f'drift check {tmp_path}/a b --baseline /b/own.json --out {tmp_path}/pages with blanks/2') and asked.endswith(' --videos /v\n')
+    del env['BASELINE']
+    done = subprocess.run(['/bin/sh', SCHEDULES/'drift.sh', tmp_path/'a b'], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode != 0 and 'name a file that fea drift baseline made' in done.stderr
 
 
 def test_crontab_calls_the_script():

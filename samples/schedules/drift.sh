@@ -5,14 +5,13 @@
 set -u
 RESULTS=${1:?give the folder of the results}
 VIDEOS=${2:-}
-BASELINE=${BASELINE:-} # a file of your own; empty: the one that ships with fea
+BASELINE=${BASELINE:?name a file that fea drift baseline made of recordings that were looked at}
 PAGES=${PAGES:-$HOME/drift} # a folder for each check
 OUT=$PAGES/$(date +%Y-%m-%dT%H%M)
 
 mkdir -p "$PAGES" || exit 1
-set -- "$RESULTS" --out "$OUT"
+set -- "$RESULTS" --baseline "$BASELINE" --out "$OUT"
 [ -n "$VIDEOS" ] && set -- "$@" --videos "$VIDEOS"
-[ -n "$BASELINE" ] && set -- "$@" --baseline "$BASELINE"
 said=$(fea drift check "$@" 2>&1)
 code=$?
 case $code in
