@@ -359,6 +359,7 @@ def check_alignment(
     if not len(timeline): raise InputError('the timeline holds no still, so nothing can be aligned with it')
     body = tuple(float(t) for t in alignment.to_video(recording_span(recording)))
     video = (float(timeline.time.min()), float(timeline.time.max()))
+    if video[1] - video[0] < least: raise InputError(f'the timeline lasts {video[1] - video[0]:.1f} s, and {least:g} s in common with a recording are needed')
     overlap = min(body[1], video[1]) - max(body[0], video[0])
     if overlap < least:
         hours = hours_apart((body[0], body[1]), video, least)

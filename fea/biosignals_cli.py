@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['commands', 'Bin', 'Mains', 'Threshold', 'Units', 'Channels', 'Stream', 'parse_pairs', 'chosen_clocks', 'frame_times',
-           'biosignals', 'biosignals_study']
+           'viewer_name', 'biosignals', 'biosignals_study']
 
 # %% ../nbs/99_biosignals_cli.ipynb #7caec772
 from pathlib import Path
@@ -83,6 +83,14 @@ def frame_times(
     index = index_packets(video)
     return np.array([index.clock.seconds(int(stamp)) for stamp in index.shown_pts()])
 
+# %% ../nbs/99_biosignals_cli.ipynb #fc2ec791
+def viewer_name(
+    video:Path, # A video or its timeline
+)->str: # For the folder and the picture
+    "What a viewer is called: a timeline that `fea analyze` wrote goes by its folder"
+    from fea.local_inference import RESULT
+    return video.resolve().parent.name if video.stem == RESULT else video.stem
+
 # %% ../nbs/99_biosignals_cli.ipynb #5b5044fc
 @commands.command(short_help='Skin, heart and EEG on the clock of a video.', help="""Put a recording of skin conductance, heart or EEG beside the expressions
 of a video: tables, a picture and a page (extra: biosignals). Say how the clocks belong together with one of --offset, --video-started, --markers, --frames.""")
@@ -107,24 +115,28 @@ def biosignals(
     overwrite:Overwrite=False, # Older results
 )->None:
     "Write tables, picture and page"
-    from fea.biosignals import FILES, run_biosignals
-    from fea.biosignals_report import draw_biosignals, write_page
+    from fea.biosignals import FILES, check_free, check_settings, run_biosignals
+    from fea.biosignals_report import write_page, write_picture
+    from fea.signal_files import read_recording
     ready = video.suffix.lower() in ('.csv', '.parquet')
-    folder = out/video.stem if ready else result_folder(video, out)
+    title = viewer_name(video)
+    folder = out/title if ready else result_folder(video, out)
+    check_settings(width, mains, threshold)
+    check_free(folder, overwrite)
     clocks = chosen_clocks(offset, video_started, markers, frames, zone, near, stream, video)
     units, names = parse_pairs(unit, '--unit', 'eda=nS'), parse_pairs(channel, '--channel', 'Aux1=eda')
-    if not recording.exists(): raise InputError(f'{recording}: no such file or folder')
+    body = read_recording(recording, None, units, names) # before the video, which takes longer
     timeline = find_timeline(video, video if ready else None, folder, fps, overwrite)
-    found = run_biosignals(timeline, recording, folder, clocks, width, None, mains, threshold, overwrite, units, names)
-    draw_biosignals(found, title=video.stem).savefig(folder/'biosignals.png', dpi=150, facecolor='white')
+    found = run_biosignals(timeline, body, folder, clocks, width, None, mains, threshold, overwrite, units, names)
+    write_picture(found, folder/'biosignals.png', title)
     write_page(found, folder/'biosignals.html', None if ready else video)
     for note in found.notes: typer.echo(f'- {note}')
     for name in (*FILES, 'biosignals.png', 'biosignals.html'): typer.echo(folder/name)
 
 # %% ../nbs/99_biosignals_cli.ipynb #fbfffcf6
 @commands.command('biosignals-study', short_help='The same over many viewers: curves with intervals.', help="""Curves of face, skin, heart and EEG over many
-viewers of one film, from a manifest: a CSV with respondent, timeline, recording and one of offset, video_started, markers (extra: biosignals). --unit, --channel
-and --stream hold for all recordings of the study.""")
+viewers of one film, from a manifest: a CSV with respondent, timeline, recording and one of offset, video_started, markers (extra: biosignals).
+--unit, --channel and --stream hold for all recordings of the study.""")
 def biosignals_study(
     manifest:Annotated[Path, typer.Argument(readable=False, metavar='MANIFEST', help='CSV of who was recorded where.', show_default=False)], # Who
     out:Annotated[Path, typer.Option(help='Folder of the results.')]=Path('fea_body_study'), # Where to

@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['SKIN', 'HEART', 'BRAIN', 'MOMENT', 'USABLE', 'LIMITS', 'draw_expressions', 'draw_skin', 'draw_steps', 'draw_quality',
            'panels_of', 'draw_biosignals', 'add_legend', 'channel_rows', 'moment_rows', 'styled', 'biosignals_section',
-           'write_page']
+           'write_picture', 'write_page']
 
 # %% ../nbs/98_biosignals_report.ipynb #4eba07c8
+import os
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
@@ -21,12 +22,12 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from . import InputError
+from . import InputError, writing
 from .biosignals import BODY_COLUMNS, Biosignals
 from .emotions import EMOTION_TABLE
 from .html_report import table as html_table
 from .html_report import write_report
-from .moments import describe_moments
+from .moments import WINDOW, describe_moments
 from .report import draw_face
 from .study_curves import respondent_faces
 from .study_report import STYLE, embedded
@@ -56,7 +57,8 @@ def draw_skin(
     if skin is None: return
     ax.plot(skin.time, skin.tonic + skin.phasic, color=SKIN, lw=1.2, label='conductance')
     ax.plot(skin.time, skin.tonic, color='0.55', lw=1, ls='--', label='level')
-    begun = np.interp(found.scrs.onset, skin.time, skin.tonic + skin.phasic)
+    known = skin[skin.tonic.notna()]
+    begun = np.interp(found.scrs.onset, known.time, known.tonic + known.phasic) if len(known) else np.zeros(0)
     ax.plot(found.scrs.onset, begun, '^', color=SKIN, ms=5, label='response begins')
     ax.set_ylabel('skin (µS)')
 
@@ -99,7 +101,7 @@ def panels_of(
     def known(column:str)->bool: return bool(bins[column].notna().any())
     rows:list[tuple[bool, float, Callable[[Axes], None]]] = [
         (True, 1.4, lambda ax: draw_expressions(ax, found)), (found.skin is not None, 1.3, lambda ax: draw_skin(ax, found)),
-        (known('heart_rate'), .9, steps('heart_rate', HEART, 'heart (1/min)')),
+        (known('heart_rate'), .9, steps('heart_rate', HEART, 'heart\n(1/min)')),
         (known('frontal_asymmetry'), .9, steps('frontal_asymmetry', BRAIN, 'frontal\nasymmetry')),
         (known('engagement'), .9, steps('engagement', BRAIN, 'engagement\nβ/(α+θ)')), (True, .6, lambda ax: draw_quality(ax, bins))]
     return [(height, draw) for there, height, draw in rows if there]
@@ -191,15 +193,33 @@ def biosignals_section(
     "The body's section of a page"
     shown = 'Expressions, skin conductance and the other signals over the time of the video; the tables say the same in numbers'
     picture = embedded(lambda narrow: styled(found, narrow), shown)
-    tested = f'<p>{escape(describe_moments(found.moments))}</p>' if found.moments else ''
     moments = moment_rows(found)
-    listed = html_table('Expressions that the skin followed', ('Expression', 'Response', 'Latency (s)', 'Amplitude (µS)'), moments) if moments else ''
+    followed = f'Expressions that the skin followed within {WINDOW[0]:g} to {WINDOW[1]:g} s'
+    listed = html_table(followed, ('Expression', 'Response', 'Latency (s)', 'Amplitude (µS)'), moments) if moments else ''
     channels = html_table('What was measured, over the bins', ('Signal', 'Unit', 'Mean', 'Bins with a value'), channel_rows(found), ('Unit',))
-    notes = ''.join(f'<li>{escape(note)}</li>' for note in found.notes)
+    said = describe_moments(found.moments) if found.moments else ''
+    tested = f'<p>{escape(said)}</p>' if said else ''
+    notes = ''.join(f'<li>{escape(note)}</li>' for note in found.notes if note != said)
     limits = ''.join(f'<li>{escape(limit)}</li>' for limit in LIMITS)
-    return 'Face and body', f'{picture}{tested}{listed}{channels}<h3>How it was put together</h3><ul>{notes}</ul><h3>What it cannot say</h3><ul>{limits}</ul>'
+    ends = f'<h3>How it was put together</h3><ul>{notes}</ul><h3>What it cannot say</h3><ul>{limits}</ul>'
+    return 'Face and body', f'{picture}{tested}{listed}<h3>Signals</h3>{channels}{ends}'
 
 # %% ../nbs/98_biosignals_report.ipynb #d54ec073
+def write_picture(
+    found:Biosignals, # From `combine`
+    out:str|Path, # Where to, `.png`; an older one is replaced
+    title:str='', # Above it
+)->Path: # The file written
+    "The joint figure as a file, whole or not at all; raises `OutputError`"
+    out = Path(out)
+    part = out.with_name(f'.{out.name}.new')
+    with writing(out):
+        try:
+            draw_biosignals(found, title=title).savefig(part, format='png', dpi=150, facecolor='white')
+            os.replace(part, out)
+        finally: part.unlink(missing_ok=True)
+    return out
+
 def write_page(
     found:Biosignals, # From `combine`
     out:str|Path, # Where to, `.html`; an older one is replaced

@@ -387,8 +387,9 @@ def plot_skin(
     axes[0].plot(table.time, table.tonic, color='C0', label='tonic')
     axes[1].plot(table.time, table.phasic, color='C1', lw=1, label='phasic')
     axes[1].margins(y=.15)
-    axes[1].plot(scrs.onset, np.interp(scrs.onset, table.time, table.phasic), '|', color='k', ms=9, label='onset')
-    axes[1].plot(scrs.peak, np.interp(scrs.peak, table.time, table.phasic), 'v', color='C3', ms=4, label='peak')
+    known = table[table.quality > 0] if len(scrs) else table
+    axes[1].plot(scrs.onset, np.interp(scrs.onset, known.time, known.phasic), '|', color='k', ms=9, label='onset')
+    axes[1].plot(scrs.peak, np.interp(scrs.peak, known.time, known.phasic), 'v', color='C3', ms=4, label='peak')
     for ax in axes:
         shade(ax, np.r_[table.time, table.time.iloc[-1]], table.quality == 0)
         ax.set_ylabel('µS')

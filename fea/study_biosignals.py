@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['NEEDED', 'CLOCK_COLUMNS', 'OPTIONAL', 'BODY_MEASURES', 'SHOWN', 'STUDY_FILES', 'read_body_manifest', 'row_clocks',
-           'BodyMeasure', 'person_curve', 'on_film_clock', 'pool_curves', 'BodyStudy', 'respondent_line', 'pool_study',
-           'plot_body_study', 'read_respondents', 'write_body_study', 'run_body_study']
+           'BodyMeasure', 'person_curve', 'on_film_clock', 'pool_curves', 'BodyStudy', 'respondent_line',
+           'within_video', 'pool_study', 'plot_body_study', 'read_respondents', 'write_body_study', 'run_body_study']
 
 # %% ../nbs/63_study_biosignals.ipynb #f46d1c96
 import os
@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
 from . import FeaError, InputError, OutputError, writing
-from .biosignals import Biosignals, Clocks, combine
+from .biosignals import Biosignals, Clocks, check_settings, combine
 from .moments import PooledMoments, pool_moments
 from .signal_files import read_recording
 from .study_metrics import read_text_table
@@ -123,6 +123,7 @@ def pool_curves(
         if not np.isfinite(values).any(): continue
         curve = bootstrap_mean(values, level, seed=seed)
         tables.append(pd.concat([pd.DataFrame({'measure': measure.name, 'time': times}), curve], axis=1))
+    if not tables: raise InputError('nobody has a value in any bin: no face was judged and no signal could be used; there is nothing to pool')
     return pd.concat(tables, ignore_index=True)
 
 # %% ../nbs/63_study_biosignals.ipynb #7b4605ba
@@ -148,12 +149,21 @@ def respondent_line(
     return line | {'offset': found.alignment.offset, 'residual': found.alignment.residual} | shares | together
 
 # %% ../nbs/63_study_biosignals.ipynb #65cc462d
+def within_video(
+    found:Biosignals|FeaError, # Of one respondent
+    start:float, # When the film starts in the video, s
+)->Biosignals|FeaError: # An error when nothing of the film is in the video
+    "Leave out who saw the film after the camera had stopped"
+    if isinstance(found, FeaError) or (found.bins.time >= start - 1e-6).any(): return found
+    return InputError(f'the film starts at {start:g} s of the video (stimulus_start), which has ended by then')
+
 def pool_study(
     found:Mapping[str, Biosignals|FeaError], # By respondent; an error for who could not be read
     starts:Mapping[str, float], # When the film starts in the video, by respondent, s
     width:float=1., # Of the bins, s
 )->BodyStudy: # Over everybody who could be read
     "Curves and moments of a study; raises `InputError` when nobody could be read"
+    found = {name: within_video(each, starts.get(name, 0.)) for name, each in found.items()}
     good = {name: each for name, each in found.items() if isinstance(each, Biosignals)}
     lines = [respondent_line(name, each) if isinstance(each, Biosignals) else respondent_line(name, None, str(each)) for name, each in found.items()]
     if not good: raise InputError(f'no respondent could be read; the first: {lines[0]["reason"]}' if lines else 'there is no respondent to pool')
@@ -221,7 +231,7 @@ def write_body_study(
               'respondent_curves.csv': every[['respondent', *every.columns[:-1]]]}
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out) as new:
+        with tempfile.TemporaryDirectory(dir=out, prefix='.new-') as new:
             for name, table in tables.items(): table.round(6).to_csv(Path(new)/name, index=False, lineterminator='\n')
             plot_body_study(study.curves).savefig(Path(new)/'curves.png', dpi=150, facecolor='white')
             for name in STUDY_FILES: os.replace(Path(new)/name, out/name)
@@ -238,7 +248,7 @@ def run_body_study(
     out, table = Path(out), read_body_manifest(manifest)
     there = [name for name in STUDY_FILES if (out/name).exists()]
     if there and not overwrite: raise OutputError(f'{out/there[0]}: exists already and was kept; choose another folder, or allow overwriting')
-    if not 0 < width < np.inf: raise InputError(f'a bin width of {width} s makes no bins; give a positive number')
+    check_settings(width, options.get('mains', 50.), options.get('threshold', .05))
     study = pool_study(read_respondents(table, width, progress, **options), dict(zip(table.respondent, table.stimulus_start, strict=True)), width)
     write_body_study(study, out)
     return study
