@@ -45,11 +45,11 @@ test: $(TEST_VENV)/.installed ## Every check: notebooks clean and exported, each
 	$(get_chromium)
 	@$(TEST_VENV)/bin/python tools/run_tests.py
 
-dev: $(TEST_VENV)/.installed ## Install what writing notebooks needs (about 7 GB, most of it PyTorch)
+dev: $(TEST_VENV)/.installed ## Install what writing notebooks needs (about 8 GB, most of it PyTorch)
 
 $(TEST_VENV)/.installed: $(SOURCES)
 	$(check_python)
-	@echo "Installing the development set into $(TEST_VENV) (about 7 GB, most of it PyTorch, once) ..."
+	@echo "Installing the development set into $(TEST_VENV) (about 8 GB, most of it PyTorch, once) ..."
 	@test -x $(TEST_VENV)/bin/python || $(PYTHON) -m venv $(TEST_VENV)
 	@$(TEST_VENV)/bin/python $(PIP) -e '.[dev,train,parquet,aws,local,app,biosignals,drift]'
 	$(call check_opencv,$(TEST_VENV))

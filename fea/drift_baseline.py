@@ -456,14 +456,14 @@ def shipped_baseline()->Baseline: # Of kind 'pictures'
 
 def baseline_of_recordings(
     batch:Batch, # Of recordings, or pictures, that were checked
-    accuracy:Mapping[str, Any]|None=None, # What is known about right and wrong, JSON-able
+    model:str|Path|None=None, # The `model.onnx` that judged them, or its folder; None: the one that ships with fea
     settings:Mapping[str, Any]|None=None, # More about its making, JSON-able; no names of people
 )->Baseline: # To be written with `write_baseline`
-    "A baseline in the axes of the one that ships, when it is of the same model; raises `InputError` for fewer than two units"
-    try: shipped = shipped_baseline()
-    except InputError: return make_baseline(batch, accuracy, settings)
-    same = shipped.model['sha256'] == batch.source['model']['sha256']
-    return make_baseline(batch, accuracy, settings, space=shipped.embedding if same else None)
+    "A baseline that takes the axes, and what is known of right and wrong, from the one beside the model; raises `InputError` for fewer than two units"
+    try: beside = read_baseline(find_baseline(model))
+    except InputError: return make_baseline(batch, settings=settings)
+    if beside.model['sha256'] != batch.source['model']['sha256']: return make_baseline(batch, settings=settings)
+    return make_baseline(batch, beside.accuracy, settings, space=beside.embedding)
 
 # %% ../nbs/83_drift_baseline.ipynb #e0eb8423
 def validation_batch(

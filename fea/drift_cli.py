@@ -4,13 +4,11 @@
 
 # %% auto #0
 __all__ = ['commands', 'Results', 'Videos', 'Model', 'Respondents', 'Stills', 'Overwrite', 'StartAt', 'Limits', 'open_baseline',
-           'read_respondents', 'gather', 'meaning_of_confidence', 'baseline', 'short_table', 'measure', 'name_batch',
-           'check', 'upload']
+           'read_respondents', 'gather', 'baseline', 'short_table', 'measure', 'name_batch', 'check', 'upload']
 
 # %% ../nbs/86_drift_cli.ipynb #a16144d4
 import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -80,17 +78,6 @@ def gather(
     from fea.drift_measures import read_batch
     return read_batch(list(results), list(videos) if videos else None, read_respondents(respondents), stills, Classifier(model) if videos else None)
 
-# %% ../nbs/86_drift_cli.ipynb #c5d1dea9
-def meaning_of_confidence(
-    batch:'Batch', # Of the new baseline
-    model:Path|None, # That made the timelines; None: the one that ships with fea
-)->dict[str, Any]: # From `fit_accuracy`; empty when nothing is known of this model
-    "What the baseline beside the model says about right and wrong"
-    with suppress(InputError):
-        beside = open_baseline(None, model)
-        if beside.model['sha256'] == batch.source['model']['sha256']: return beside.accuracy
-    return {}
-
 # %% ../nbs/86_drift_cli.ipynb #68331006
 @commands.command(short_help='Keep what is normal.', help="""Make a baseline: one small JSON that later batches are compared with, from
 recordings whose results somebody has looked at and found right. Twenty recordings are a sensible least.""")
@@ -105,10 +92,10 @@ def baseline(
 )->None:
     "Make and write"
     from fea import OutputError
-    from fea.drift_baseline import make_baseline, write_baseline
+    from fea.drift_baseline import baseline_of_recordings, write_baseline
     if out.exists() and not overwrite: raise OutputError(f'{out}: exists already and was kept; choose another place, or replace it (--overwrite)')
     batch = gather(results, videos, model, respondents, stills)
-    made = make_baseline(batch, meaning_of_confidence(batch, model))
+    made = baseline_of_recordings(batch, model)
     write_baseline(made, out, overwrite)
     for note in batch.source['notes']: typer.echo(f'note: {note}', err=True)
     if made.n_units < 20: typer.echo(f'note: {made.n_units} are few; with 20 or more, smaller differences can be told from chance', err=True)

@@ -11,7 +11,6 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, requires
@@ -21,11 +20,11 @@ from typing import Any
 import numpy as np
 
 import fea
-from .. import FeaError, InputError
+from .. import InputError
 from .answers import read_probabilities
 from .monitoring import publish_metrics, read_rows
 from .session import Cloud, list_objects, put_object
-from .steps import ARCHIVE, PROCESSING
+from .steps import ARCHIVE, PROCESSING, work_step
 from ..detection import Face
 from ..drift import NOT_COMPARED, DriftResult, check_drift, read_thresholds
 from ..drift_baseline import find_baseline, read_baseline
@@ -185,17 +184,8 @@ def check_answers(
 def run_step(
     environment:Mapping[str, str], # Of the process
 )->int: # Exit code: 0 for any verdict, 1 or 2 for a check that could not be made
-    "Run the check, and put its end into the words of SageMaker"
-    base = Path(environment.get('SAGEMAKER_BASE_DIR', '/opt/ml'))
-    try: check_answers(base/'processing', environment)
-    except FeaError as error:
-        message = ' '.join(str(error).split())
-        print(f'error: {message}', file=sys.stderr, flush=True)
-        with suppress(OSError):
-            (base/'output').mkdir(parents=True, exist_ok=True)
-            (base/'output'/'message').write_text(message[:1000])
-        return error.exit_code
-    return 0
+    "Run the check"
+    return work_step(environment, lambda folder: check_answers(folder, environment))
 
 def main()->None:
     "Entry point of the check's container"

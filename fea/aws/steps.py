@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['ARCHIVE', 'METRIC', 'PROCESSING', 'COMMAND', 'code_requirements', 'code_archive', 'upload_code', 'json_get',
-           'open_trained', 'evaluate_trained', 'run_step', 'main']
+           'open_trained', 'evaluate_trained', 'work_step', 'run_step', 'main']
 
 # %% ../../nbs/56_aws.steps.ipynb #17a618b1
 import os
 import re
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
@@ -106,12 +106,13 @@ COMMAND = (f'set -e; cd {PROCESSING}/input/code; tar -xzf {ARCHIVE}; python3 -m 
            'exec python3 -m fea.aws.steps')
 
 # %% ../../nbs/56_aws.steps.ipynb #c999ffc3
-def run_step(
+def work_step(
     environment:Mapping[str, str], # Of the process
+    work:Callable[[Path], Any], # What the step does in the container's folder of inputs and outputs
 )->int: # Exit code: 0, 1 or 2
-    "Run the evaluation step, and put its end into the words of SageMaker"
+    "Run a step, and put its end into the words of SageMaker"
     base = Path(environment.get('SAGEMAKER_BASE_DIR', '/opt/ml'))
-    try: evaluate_trained(base/'processing', environment.get('FEA_VOTES', 'label_csv'), environment.get('FEA_SPLIT', 'valid'))
+    try: work(base/'processing')
     except FeaError as error:
         message = ' '.join(str(error).split())
         print(f'error: {message}', file=sys.stderr, flush=True)
@@ -120,6 +121,12 @@ def run_step(
             (base/'output'/'message').write_text(message[:1000])
         return error.exit_code
     return 0
+
+def run_step(
+    environment:Mapping[str, str], # Of the process
+)->int: # Exit code: 0, 1 or 2
+    "Run the evaluation step"
+    return work_step(environment, lambda folder: evaluate_trained(folder, environment.get('FEA_VOTES', 'label_csv'), environment.get('FEA_SPLIT', 'valid')))
 
 def main()->None:
     "Entry point of the evaluation's container"
