@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['BODY_COLUMNS', 'SKIN_NAMES', 'EEG_NAMES', 'FINEST', 'FILES', 'BodyColumn', 'Clocks', 'markers_of', 'align', 'Body',
            'best_of', 'read_body', 'eeg_rows', 'bin_body', 'face_bins', 'on_one_clock', 'nearest_usable', 'at_stills',
-           'add_biosignals', 'Biosignals', 'skin_in_video', 'check_settings', 'combine', 'describe_biosignals',
-           'check_free', 'write_biosignals', 'run_biosignals']
+           'add_biosignals', 'Biosignals', 'skin_in_video', 'check_settings', 'in_the_plane', 'combine',
+           'describe_biosignals', 'check_free', 'write_biosignals', 'run_biosignals']
 
 # %% ../nbs/06_biosignals.ipynb #db9028b7
 import os
@@ -26,7 +26,7 @@ from .alignment import Alignment, align_by_clock, align_by_frames, align_by_mark
 from .heart import HeartResult, bin_heart, heart_rate
 from .eeg import PAIRS, EegResult, band_powers
 from .local_inference import file_checksum
-from .moments import Moments, describe_moments, expression_onsets, find_moments, skin_spans
+from .moments import Moments, circumplex, describe_moments, expression_onsets, find_moments, skin_spans
 from .report import still_spans
 from .signal_files import read_recording
 from .signals import Recording, bin_edges, list_signals
@@ -276,6 +276,7 @@ class Biosignals:
     scrs:pd.DataFrame # Responses of the skin: `onset`, `peak` (s of the video), `amplitude` (µS), `rise` (s); without rows when there is no skin
     skin:pd.DataFrame|None # `SkinResult.table`, with `time` in s of the video
     moments:Moments|None # Expressions that the skin followed; None without skin
+    plane:pd.DataFrame|None # Valence and arousal with intervals, from `circumplex`; None without usable skin
     alignment:Alignment # Of the clocks
     notes:tuple[str, ...] # What a reader should know, in sentences
 
@@ -303,6 +304,15 @@ def check_settings(
         raise InputError(f'the threshold is the least amplitude of a response in µS, customarily .01 to .05; {threshold:g} was given')
 
 # %% ../nbs/06_biosignals.ipynb #edb85674
+def in_the_plane(
+    timeline:pd.DataFrame, # Of the video
+    skin:pd.DataFrame, # `time` (s of the video) and `phasic` (µS)
+    faces:Sequence[int]|None=None, # Track numbers of the respondent; None: found out
+)->pd.DataFrame|None: # None where the skin does not change, so that no arousal can be told
+    "Valence from the face and arousal from the skin, each five seconds, with intervals"
+    try: return circumplex(timeline, skin, faces=faces)
+    except InputError: return None
+
 def combine(
     timeline:pd.DataFrame, # Of the video
     recording:Recording, # As read
@@ -324,7 +334,8 @@ def combine(
         skin, scrs = skin_in_video(body.skin, alignment)
         if body.skin.quality > 0: moments = find_moments(expression_onsets(timeline, faces=faces).time, scrs, skin_spans(skin, timeline))
         if moments: notes += (describe_moments(moments),)
-    return Biosignals(add_biosignals(timeline, body, alignment, width, faces), bins, scrs, skin, moments, alignment, notes)
+    plane = None if moments is None or skin is None else in_the_plane(timeline, skin, faces)
+    return Biosignals(add_biosignals(timeline, body, alignment, width, faces), bins, scrs, skin, moments, plane, alignment, notes)
 
 # %% ../nbs/06_biosignals.ipynb #e19e7178
 def describe_biosignals(
@@ -340,7 +351,7 @@ def describe_biosignals(
             'columns': {c.name: f'{c.meaning} ({c.unit})' for c in there}, 'notes': list(found.notes)}
 
 # %% ../nbs/06_biosignals.ipynb #23965dbe
-FILES = ('biosignals.csv', 'biosignals.json', 'biosignals_bins.csv', 'biosignals_scrs.csv', 'biosignals_moments.csv')
+FILES = ('biosignals.csv', 'biosignals.json', 'biosignals_bins.csv', 'biosignals_scrs.csv', 'biosignals_moments.csv', 'biosignals_circumplex.csv')
 
 def check_free(
     folder:str|Path, # Where to
@@ -360,7 +371,8 @@ def write_biosignals(
     folder = Path(folder)
     check_free(folder, overwrite)
     moments = found.moments.table if found.moments else pd.DataFrame(columns=['onset', 'scr', 'latency', 'amplitude'])
-    tables = {'biosignals_bins.csv': found.bins, 'biosignals_scrs.csv': found.scrs, 'biosignals_moments.csv': moments}
+    plane = pd.DataFrame(columns=['time', 'valence', 'arousal']) if found.plane is None else found.plane
+    tables = {'biosignals_bins.csv': found.bins, 'biosignals_scrs.csv': found.scrs, 'biosignals_moments.csv': moments, 'biosignals_circumplex.csv': plane}
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix='.new-') as new:

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SKIN', 'HEART', 'BRAIN', 'MOMENT', 'USABLE', 'LIMITS', 'draw_expressions', 'draw_skin', 'draw_steps', 'draw_quality',
-           'panels_of', 'draw_biosignals', 'add_legend', 'channel_rows', 'moment_rows', 'styled', 'biosignals_section',
-           'write_picture', 'write_page']
+           'panels_of', 'draw_biosignals', 'add_legend', 'channel_rows', 'moment_rows', 'styled', 'plane_picture',
+           'biosignals_section', 'write_picture', 'write_page']
 
 # %% ../nbs/98_biosignals_report.ipynb #4eba07c8
 import os
@@ -27,7 +27,7 @@ from .biosignals import BODY_COLUMNS, Biosignals
 from .emotions import EMOTION_TABLE
 from .html_report import table as html_table
 from .html_report import write_report
-from .moments import WINDOW, describe_moments
+from .moments import WINDOW, describe_moments, plot_circumplex
 from .report import draw_face
 from .study_curves import respondent_faces
 from .study_report import STYLE, embedded
@@ -187,6 +187,21 @@ def styled(
     "The joint figure for a page"
     with mpl.rc_context(STYLE | {'axes.grid': False}): return draw_biosignals(found, narrow)
 
+def plane_picture(
+    found:Biosignals, # From `combine`
+)->str: # HTML; empty when there is nothing to show
+    "Valence and arousal as a picture in the page's colours"
+    if found.plane is None or not found.plane[['valence', 'arousal']].notna().all(axis=1).any(): return ''
+    plane = found.plane
+    def draw(narrow:bool)->Figure:
+        with mpl.rc_context(STYLE | {'axes.grid': False}):
+            figure = Figure(figsize=(5, 4.4) if narrow else (9, 4.2), layout='constrained')
+            FigureCanvasAgg(figure)
+            return plot_circumplex(plane, figure.subplots())
+    return ('<h3>Valence and arousal</h3><p>Each point is five seconds: valence from the face, arousal from the skin three seconds later, within the range of '
+            'this person; lines are 95 % intervals of what moved within the five seconds. The unpleasant half is weak evidence.</p>'
+            + embedded(draw, 'Valence of the face against arousal from the skin, five seconds a point'))
+
 def biosignals_section(
     found:Biosignals, # From `combine`
 )->tuple[str, str]: # Heading and HTML
@@ -202,7 +217,7 @@ def biosignals_section(
     notes = ''.join(f'<li>{escape(note)}</li>' for note in found.notes if note != said)
     limits = ''.join(f'<li>{escape(limit)}</li>' for limit in LIMITS)
     ends = f'<h3>How it was put together</h3><ul>{notes}</ul><h3>What it cannot say</h3><ul>{limits}</ul>'
-    return 'Face and body', f'{picture}{tested}{listed}<h3>Signals</h3>{channels}{ends}'
+    return 'Face and body', f'{picture}{tested}{listed}{plane_picture(found)}<h3>Signals</h3>{channels}{ends}'
 
 # %% ../nbs/98_biosignals_report.ipynb #d54ec073
 def write_picture(

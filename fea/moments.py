@@ -116,8 +116,8 @@ def circumplex(
     return table.assign(usable=table.valence.notna() & table.arousal.notna())
 
 # %% ../nbs/97_moments.ipynb #db132faa
-CORNERS = ((.02, .97, 'left', 'top', 'unpleasant face (weak evidence),\nactive skin'), (.98, .97, 'right', 'top', 'pleasant face,\nactive skin'),
-           (.02, .03, 'left', 'bottom', 'unpleasant face (weak evidence),\nquiet skin'), (.98, .03, 'right', 'bottom', 'pleasant face,\nquiet skin'))
+CORNERS = ((.02, .97, 'left', 'top', 'unpleasant face\n(weak evidence),\nactive skin'), (.98, .97, 'right', 'top', 'pleasant face,\nactive skin'),
+           (.02, .03, 'left', 'bottom', 'unpleasant face\n(weak evidence),\nquiet skin'), (.98, .03, 'right', 'bottom', 'pleasant face,\nquiet skin'))
 
 def plot_circumplex(
     table:pd.DataFrame, # From `circumplex` or `pool_circumplex`
