@@ -8,6 +8,7 @@ __all__ = ['SHORT_NAMES', 'FeaError', 'InputError', 'TruncatedVideoError', 'Mode
 
 # %% ../nbs/13_package.ipynb #462b64c2
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -76,3 +77,6 @@ def __getattr__(
 def __dir__()->list[str]: # Names, sorted
     "What an editor may offer after `fea.`"
     return sorted({*globals(), *SHORT_NAMES})
+
+# %% ../nbs/13_package.ipynb #c064fc14
+os.environ['ORT_DISABLE_TELEMETRY'] = '1'

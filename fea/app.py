@@ -182,7 +182,7 @@ def list_clips(
         with st.container(horizontal=True, wrap=False, vertical_alignment='center'):
             state = WORDS[clip.task.state] if clip.task else 'not analysed yet'
             st.markdown(f'{literal(clip.name)} · {size_text(clip.size)} · {state}', width='stretch')
-            if st.button('Remove', key=f'remove {clip.path.parent.name}', disabled=bool(visit.busy)):
+            if st.button('Remove', key=f'remove {clip.key}', disabled=bool(visit.busy)):
                 shutil.rmtree(clip.path.parent, ignore_errors=True)
                 visit.clips.pop(i)
                 st.rerun()
@@ -234,7 +234,7 @@ def show_clip(
     with left: show_video(clip)
     with right:
         show_figures(timeline)
-        if len(timeline): timeline_component()(data=timeline_view(timeline), key=f'timeline {clip.path.parent.name}')
+        if len(timeline): timeline_component()(data=timeline_view(timeline), key=f'timeline {clip.key}')
     left, right = st.columns([4, 5], gap='medium')
     with left: show_downloads(visit, clip)
     with right: show_quality(folder)
@@ -250,7 +250,7 @@ def show_video(
     shows = (['Video'] if not why else []) + (['Annotated video'] if annotated.is_file() else [])
     if why: st.info(literal(why))
     chosen = shows[-1] if shows else None # the annotated video, once it was asked for
-    if len(shows) > 1: chosen = st.segmented_control('Show', shows, default=chosen, required=True, key=f'show {clip.path.parent.name}')
+    if len(shows) > 1: chosen = st.segmented_control('Show', shows, default=chosen, required=True, key=f'show {clip.key}')
     if chosen == 'Annotated video': st.video(str(annotated))
     elif chosen: st.video(str(clip.path), format=PLAYED[clip.path.suffix])
     elif (clip.results/STILLS).is_file(): st.image(str(clip.results/STILLS))
@@ -295,7 +295,7 @@ def show_downloads(
     "Files to take away, and the annotated video on request"
     import streamlit as st
     st.subheader('Files')
-    stem, key = clip.path.stem, clip.path.parent.name
+    stem, key = clip.path.stem, clip.key
     with st.container(horizontal=True):
         for label, path, kind in offered_files(clip.results):
             st.download_button(label, path.read_bytes, f'{stem}_{path.name}', kind, on_click='ignore', key=f'{label} {key}')
@@ -323,9 +323,9 @@ def show_videos(
     done = visit.done
     if not done: return
     st.divider()
-    names = {clip.path.parent.name: clip.name for clip in done}
-    chosen = st.selectbox('Result', list(names), format_func=lambda folder: names[folder], key='result') if len(done) > 1 else next(iter(names))
-    show_clip(visit, next(clip for clip in done if clip.path.parent.name == chosen))
+    names = {clip.key: clip.name for clip in done}
+    chosen = st.selectbox('Result', list(names), format_func=lambda key: names[key], key='result') if len(done) > 1 else next(iter(names))
+    show_clip(visit, next(clip for clip in done if clip.key == chosen))
 
 # %% ../nbs/41_app.ipynb #1a3a392e
 def show_study(
@@ -365,7 +365,7 @@ def ask_viewers(
     columns = {'video': text('Video'), 'respondent': text('Viewer', required=True), 'stimulus': text('Film', required=True),
                'offset': st.column_config.NumberColumn('Film starts at (s)', min_value=0., required=True, help='In this recording'),
                'group': text('Group', help='For example A and B; for all viewers or for none')}
-    key = ' '.join(['viewers', *(clip.path.parent.name for clip in clips)]) # other videos, another table
+    key = ' '.join(['viewers', *(clip.key for clip in clips)]) # other videos, another table
     edited = st.data_editor(table, column_config=columns, disabled=['video'], hide_index=True, key=key)
     st.caption('Scenes, resting faces, several films in one recording and other settings: fea study on the command line.')
     return [{str(name): value for name, value in row.items()} for row in edited.drop(columns='video').to_dict('records')]

@@ -30,6 +30,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+from uuid import uuid4
 
 from . import FeaError, InputError, writing
 from .app_timeline import why_no_player
@@ -82,6 +83,7 @@ class Clip:
     size:int # Bytes
     task:'Task|None'=None # The analysis
     annotating:'Task|None'=None # The annotated video
+    key:str=field(default_factory=lambda: f'clip {uuid4().hex}') # For the page's widgets: Streamlit refuses keys with two underscores in a row
 
     @property
     def results(self)->Path: # Beside the video

@@ -22,8 +22,6 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantType, quantize_static
-from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import nn
 from torchvision.models import MobileNetV2
 
@@ -96,7 +94,7 @@ def update_checksums(
     (Path(folder)/'SHA256SUMS').write_text(''.join(lines))
 
 # %% ../../nbs/24_train.export.ipynb #f0e9a16f
-class CalibrationBatches(CalibrationDataReader):
+class CalibrationBatches:
     "Training images as the quantiser wants them: one batch after the other, then None"
     def __init__(
         self,
@@ -116,6 +114,8 @@ def quantise(
     images:np.ndarray, # Training faces for calibration, grey, shape (n, 48, 48), uint8; a few hundred
 )->None:
     "Write a model of eight-bit weights and activations with the same metadata; raises `InputError`, `ModelError` or `OutputError`"
+    from onnxruntime.quantization import CalibrationMethod, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
     if not len(images): raise InputError('no image to calibrate with; give some hundred training images')
     meta, properties = Classifier(source).meta, {p.key: p.value for p in onnx.load(source).metadata_props}
     with tempfile.TemporaryDirectory() as folder:
