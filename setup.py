@@ -37,5 +37,5 @@ setup(
     packages=find_packages(include=['fea', 'fea.*']), python_requires='>=' + cfg['min_python'], zip_safe=False,
     install_requires=cfg['requirements'].split(),
     extras_require={extra: cfg[f'{extra}_requirements'].split() for extra in EXTRAS},
-    entry_points={'console_scripts': ['fea = fea.cli:main']}, cmdclass={'build_py': BuildWithModels},
+    entry_points={'console_scripts': ['fea = fea.cli.main:main']}, cmdclass={'build_py': BuildWithModels},
 )

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Speed of `fea.annotate` beside `fea analyze --fps all` on the same clip: python bench/annotate.py [--quick]
+"""Speed of `fea.report.annotate` beside `fea analyze --fps all` on the same clip: python bench/annotate.py [--quick]
 
 Prints Markdown. The clip is that of `bench/run.py` (1280x720, 30 frames/s, one face), without the frame numbers: squares that flicker
-all the time are nothing that a recording of a face has in it, and `fea.hiding` looks more often where something flickers (`--numbers`
+all the time are nothing that a recording of a face has in it, and `fea.report.hiding` looks more often where something flickers (`--numbers`
 keeps them). Each run is a process of its own, all run in turns, and medians are shown; the aim is a ratio of at least 0.5,
 by processor time, which a busy machine changes less than the time on the wall. `--quick` uses a short clip and one
 repetition: it shows that everything works, its figures mean nothing.
@@ -20,8 +20,8 @@ from run import FEA, clip, in_turns, middle, run
 
 ANNOTATE = """
 import sys, warnings
-from fea.annotate import annotate_video
-from fea.timeline import read_timeline
+from fea.report.annotate import annotate_video
+from fea.timeline.table import read_timeline
 warnings.simplefilter('ignore')
 annotate_video(sys.argv[1], read_timeline(sys.argv[2]), sys.argv[3], blur=sys.argv[4] == 'blur', overwrite=True)
 """

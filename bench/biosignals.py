@@ -21,9 +21,9 @@ RUN = '''
 import resource, sys, time
 started, clock = time.perf_counter(), time.process_time()
 import numpy as np
-from fea.biosignals import Clocks, combine
-from fea.signal_files import read_recording
-from fea.timeline import read_timeline
+from fea.biosignals.combine import Clocks, combine
+from fea.recordings.files import read_recording
+from fea.timeline.table import read_timeline
 import mne, neurokit2
 imported = time.process_time() - clock
 timeline = read_timeline(sys.argv[2])
@@ -40,10 +40,10 @@ def make_files(minutes:float)->tuple[Path, Path]: # The recording and the timeli
     import numpy as np
     from edfio import Edf, EdfSignal
 
-    from fea.eeg import simulate_eeg
-    from fea.skin import simulate_skin
-    from fea.study_statistics import synthetic_timeline
-    from fea.timeline import write_timeline
+    from fea.biosignals.eeg import simulate_eeg
+    from fea.biosignals.skin import simulate_skin
+    from fea.stats.resampling import synthetic_timeline
+    from fea.timeline.table import write_timeline
     CACHE.mkdir(exist_ok=True)
     edf, table, seconds = CACHE/f'body_{minutes:g}.edf', CACHE/f'body_{minutes:g}.csv', round(60 * minutes)
     if edf.exists() and table.exists(): return edf, table

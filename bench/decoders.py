@@ -20,7 +20,7 @@ Stills = Iterator[tuple[float, np.ndarray]]
 
 def fea_frames(path: Path, fps: float) -> Stills:
     "What `fea` itself uses"
-    from fea.extract import read_frames
+    from fea.video.sources import read_frames
     for frame in read_frames(path, fps=fps): yield frame.time, frame.image
 
 
@@ -82,7 +82,7 @@ def opencv(path: Path, fps: float) -> Stills:
 
 
 DECODERS = {
-    'fea.extract.read_frames': fea_frames,
+    'fea.video.sources.read_frames': fea_frames,
     'PyAV: every frame': decode_all,
     'PyAV: seeks': seek,
     'PyAV: seeks and drops': lambda path, fps: seek(path, fps, drop=True),

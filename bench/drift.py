@@ -18,9 +18,9 @@ sys.path.insert(0, str(ROOT))
 RUN = '''
 import resource, sys, time
 started, clock = time.perf_counter(), time.process_time()
-from fea.drift import check_drift
-from fea.drift_baseline import read_baseline
-from fea.drift_measures import read_batch
+from fea.drift.check import check_drift
+from fea.drift.baseline import read_baseline
+from fea.drift.batches import read_batch
 imported = time.process_time() - clock
 batch = read_batch([sys.argv[1]], progress=False)
 read = time.process_time() - clock
@@ -34,8 +34,8 @@ print(f"{time.perf_counter() - started:.1f} {time.process_time() - clock:.1f} {i
 def make_tables(folder:Path, videos:int, rows:int, seed:int)->Path: # The folder, with a table for each video
     import numpy as np
 
-    from fea.study_statistics import synthetic_timeline
-    from fea.timeline import write_timeline
+    from fea.stats.resampling import synthetic_timeline
+    from fea.timeline.table import write_timeline
     if folder.exists() and len(list(folder.glob('*.csv'))) == videos: return folder
     folder.mkdir(parents=True, exist_ok=True)
     times = np.arange(rows) / 5
@@ -50,8 +50,8 @@ def make_tables(folder:Path, videos:int, rows:int, seed:int)->Path: # The folder
 
 
 def make_baseline_file(path:Path, rows:int)->Path: # Of 200 other videos
-    from fea.drift_baseline import baseline_of_recordings, write_baseline
-    from fea.drift_measures import read_batch
+    from fea.drift.baseline import baseline_of_recordings, write_baseline
+    from fea.drift.batches import read_batch
     known = read_batch([make_tables(path.with_suffix(''), 200, rows, 1)], progress=False)
     return write_baseline(baseline_of_recordings(known), path, overwrite=True)
 

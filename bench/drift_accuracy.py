@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from drift_shifts import MIXES, ROOT, all_shifts, validation_faces
 
-from fea.classifier import Classifier
-from fea.drift_accuracy import METHODS, error_table, face_estimates, fit_accuracy
+from fea.faces.classifier import Classifier
+from fea.drift.expected import METHODS, error_table, face_estimates, fit_accuracy
 from fea.emotions import EMOTIONS
 from fea.train.data import keep_votes
 

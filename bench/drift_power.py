@@ -19,13 +19,13 @@ import pandas as pd
 from drift_shifts import GAINS, MIXES, ROOT, all_shifts
 from tqdm.auto import tqdm
 
-from fea.classifier import Classifier
-from fea.drift import EMBEDDING, Pair, Thresholds, check_drift, group_pairs, judge, make_pairs, relabel_pairs
-from fea.drift_baseline import Baseline, make_baseline, shipped_baseline
-from fea.drift_measures import MEASURE_TABLE, MEASURES, Batch, describe_batch, table_of
-from fea.drift_statistics import UnitTest, adjusted_p, labellings, scaled, smallest_p, without_noise
+from fea.faces.classifier import Classifier
+from fea.drift.check import EMBEDDING, Pair, Thresholds, check_drift, group_pairs, judge, make_pairs, relabel_pairs
+from fea.drift.baseline import Baseline, make_baseline, shipped_baseline
+from fea.drift.batches import MEASURE_TABLE, MEASURES, Batch, describe_batch, table_of
+from fea.drift.statistics import UnitTest, adjusted_p, labellings, scaled, smallest_p, without_noise
 from fea.emotions import EMOTIONS
-from fea.metrics import wilson
+from fea.stats.metrics import wilson
 
 Found = dict[tuple[str, float], dict[str, np.ndarray]] # From `all_shifts`
 SIZES = (50, 100, 200, 400, 800) # Faces in a batch

@@ -16,9 +16,9 @@ import numpy as np
 
 matplotlib.use('Agg')
 
-from fea.detection import Face
-from fea.html_report import write_report
-from fea.timeline import make_timeline, timeline_row
+from fea.faces.detection import Face
+from fea.report.page import write_report
+from fea.timeline.table import make_timeline, timeline_row
 
 CLICK = """async () => {
     const over = document.querySelector('.u-over'), box = over.getBoundingClientRect(), before = performance.now();

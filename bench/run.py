@@ -16,9 +16,9 @@ from pathlib import Path
 from statistics import median
 
 HERE = Path(__file__).parent
-DECODERS = ('fea.extract.read_frames', 'PyAV: every frame', 'PyAV: seeks', 'PyAV: seeks and drops',
+DECODERS = ('fea.video.sources.read_frames', 'PyAV: every frame', 'PyAV: seeks', 'PyAV: seeks and drops',
             'PyAV: seeks and drops, one thread', 'OpenCV: grab and retrieve') # As in decoders.py
-FEA = [sys.executable, '-c', 'from fea.cli import main; main()']
+FEA = [sys.executable, '-c', 'from fea.cli.main import main; main()']
 FPS = 30
 
 

@@ -14,12 +14,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-from fea.study_statistics import simulate_study
+from fea.stats.resampling import simulate_study
 
 RUN = '''
 import sys, time
 started, clock = time.perf_counter(), time.process_time()
-from fea.study import run_study
+from fea.study.run import run_study
 imported = time.process_time() - clock
 study = run_study(sys.argv[1], sys.argv[2], segments=sys.argv[3], progress=False)
 print(f"{time.perf_counter() - started:.2f} {time.process_time() - clock:.2f} {imported:.2f} {study.about['respondents']['film']['included']}")

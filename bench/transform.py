@@ -21,10 +21,10 @@ from run import clip
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from fea.aws.cost import Estimate, estimate, read_prices
-from fea.aws.package import build_package, unpack
+from fea.serving.package import build_package, unpack
 from fea.aws.packs import Packing, Shipment, pack_all
-from fea.classifier import Classifier
-from fea.extract import extract
+from fea.faces.classifier import Classifier
+from fea.video.sources import extract
 from fea.local_inference import Settings, analyze
 
 HOUR = 3600

@@ -36,12 +36,14 @@ from tqdm.auto import tqdm
 
 import fea
 from . import FeaError, InputError, OutputError, TruncatedVideoError, writing
-from .classifier import Classifier
-from .detection import DETECTOR_MODEL, LONG_SIDE, MIN_FACE, SCORE_THRESHOLD, Face, FaceDetector, is_classifiable
-from .extract import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Frame, SourceInfo, check_fps, find_videos, probe_source, read_frames
-from .faces import CROP_SCALE, FaceTracker, crop_face
-from .models_dir import checksum, model_path
-from .timeline import COLUMNS, check_timeline, frame_index, make_timeline, read_csv, read_metadata, read_timeline, require_pyarrow, timeline_row, write_timeline
+from .faces.classifier import Classifier
+from .faces.detection import DETECTOR_MODEL, LONG_SIDE, MIN_FACE, SCORE_THRESHOLD, Face, FaceDetector, is_classifiable
+from .video.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Frame, SourceInfo, check_fps, find_videos, probe_source, read_frames
+from .faces.tracking import CROP_SCALE, FaceTracker, crop_face
+from .core.models import checksum, model_path
+from fea.timeline.table import (
+    COLUMNS, check_timeline, frame_index, make_timeline, read_csv, read_metadata, read_timeline, require_pyarrow, timeline_row,
+    write_timeline)
 
 # %% ../nbs/03_local_inference.ipynb #415790e4
 @dataclass(frozen=True)

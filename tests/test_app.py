@@ -24,9 +24,9 @@ import pytest
 from conftest import ROOT, SAMPLE
 
 import fea
-from fea.app_work import remove_leftovers
+from fea.app.tasks import remove_leftovers
 from fea.local_inference import analyze
-from fea.timeline import read_timeline
+from fea.timeline.table import read_timeline
 
 sync_api = pytest.importorskip('playwright.sync_api', reason='playwright is not installed: pip install playwright')
 CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
@@ -67,7 +67,7 @@ def wait_for(what:Callable[[], object], limit:float=30)->object:
 def serve(temporary:Path)->Server:
     "Start the page as `fea app` does, and wait until it answers"
     port = free_port()
-    command = f'from fea.app import main; main(port={port}, open_browser=False, max_upload_mb={LIMIT}, keep={KEEP})'
+    command = f'from fea.app.page import main; main(port={port}, open_browser=False, max_upload_mb={LIMIT}, keep={KEEP})'
     env = os.environ | {'TMPDIR': str(temporary), 'PYTHONPATH': str(ROOT), 'MPLBACKEND': 'Agg'}
     with (temporary/'log').open('w') as log:
         process = subprocess.Popen([sys.executable, '-c', command], cwd=temporary, env=env, stdout=log, stderr=log)

@@ -16,7 +16,7 @@ NAME = 'emotion_predictions_with_timestamps'
 
 
 def command(*args):
-    return [sys.executable, '-c', 'from fea.cli import main; main()', *map(str, args)]
+    return [sys.executable, '-c', 'from fea.cli.main import main; main()', *map(str, args)]
 
 
 def run_fea(*args, code=0, cwd=None, env=None):
@@ -75,7 +75,7 @@ def test_result_is_kept_unless_overwrite(tmp_path):
 
 def test_parquet(tmp_path):
     run_fea('analyze', SAMPLE, '--out', tmp_path, '--format', 'parquet')
-    from fea.timeline import read_timeline
+    from fea.timeline.table import read_timeline
     assert read_timeline(tmp_path/'sample'/f'{NAME}.parquet').attrs['fea']['complete']
 
 
@@ -161,7 +161,7 @@ def test_interrupt_leaves_a_readable_part_that_can_be_resumed(tmp_path):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130 and 'Traceback' not in errors and 'go on with --resume' in errors, errors
-    from fea.timeline import read_timeline
+    from fea.timeline.table import read_timeline
     left = read_timeline(partial)
     run_fea(*args, '--resume')
     whole = read_timeline(tmp_path/'sample'/f'{NAME}.csv')

@@ -17,7 +17,7 @@ from fea.aws.drift import COMMAND, drift_figures, place_of
 from fea.aws.monitoring import dimensions
 from fea.aws.pipeline import check_definition, resolve
 from fea.aws.session import Cloud
-from fea.drift import VERDICTS, DriftResult
+from fea.drift.check import VERDICTS, DriftResult
 
 TEMPLATE = ROOT/'aws'/'automatic_batch.yaml'
 

@@ -20,7 +20,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 
 
 def run_fea(*args, code=0, **env):
     "Run the command; whatever happens, a user sees no traceback"
-    command = [sys.executable, '-c', 'from fea.cli import main; main()', *map(str, args)]
+    command = [sys.executable, '-c', 'from fea.cli.main import main; main()', *map(str, args)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False,
                           env=os.environ | {'PYTHONPATH': str(ROOT), 'MPLBACKEND': 'Agg', **env})
     assert 'Traceback' not in done.stderr, done.stderr

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fea.detection import Face
-from fea.html_report import write_report
-from fea.timeline import check_timeline, make_timeline, read_csv, timeline_row
+from fea.faces.detection import Face
+from fea.report.page import write_report
+from fea.timeline.table import check_timeline, make_timeline, read_csv, timeline_row
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT/'samples'/'sample.mp4'

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from conftest import ROOT, SAMPLE
 
-from fea.aws.package import build_package, unpack
+from fea.serving.package import build_package, unpack
 from fea.emotions import P_COLUMNS
-from fea.extract import extract
+from fea.video.sources import extract
 from fea.local_inference import analyze
-from fea.timeline import make_timeline
+from fea.timeline.table import make_timeline
 
 
 def free_ports(count:int)->list[int]:

@@ -48,7 +48,7 @@ class Room:
     page:str # Path of its Markdown in the site
     title:str # First heading
     promise:str = '' # The sentence below it
-    module:str = '' # What it exports to, such as fea.timeline
+    module:str = '' # What it exports to, such as fea.timeline.table
     names:tuple[str, ...] = () # Functions and classes that it exports
 
 
@@ -129,7 +129,7 @@ def find_name(
     rooms = [r for r in site.rooms.values() if name == (r.module if '.' in r.module else '') or (name == Path(r.source).stem and name[0].isdigit())]
     if rooms: return rooms[0].page if rooms[0].page != page else ''
     module, _, last = name.rpartition('.')
-    if name not in site.symbols and '.' in name: # fea.timeline.read_csv, or a name that another module of fea imports
+    if name not in site.symbols and '.' in name: # fea.timeline.table.read_csv, or a name that another module of fea imports
         homes = [r for r in site.rooms.values() if r.page in site.symbols.get(last, ())]
         if not module.startswith(f'{site.package}.') and module != site.package: return ''
         homes = [r for r in homes if r.module == module] or homes

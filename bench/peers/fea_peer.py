@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 from job import run_job
 
-from fea.classifier import Classifier
-from fea.detection import FaceDetector, is_classifiable
+from fea.faces.classifier import Classifier
+from fea.faces.detection import FaceDetector, is_classifiable
 from fea.emotions import EMOTIONS
-from fea.faces import crop_face
+from fea.faces.tracking import crop_face
 
 
 def main(folder: Path, result: Path, model: Path | None = None) -> None:

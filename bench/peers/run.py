@@ -27,7 +27,7 @@ from clips import paint_frames
 from job import write_job
 
 from fea import FeaError, InputError
-from fea.detection import Face, is_classifiable
+from fea.faces.detection import Face, is_classifiable
 from fea.emotions import EMOTIONS, FER2013_LABELS, emotion_index
 from fea.train.data import NO_CLASS, VOTE_TABLES, FaceSet, read_ferplus, read_shard, vote_class
 from fea.train.evaluation import (
