@@ -40,9 +40,9 @@ def make_files(minutes:float)->tuple[Path, Path]: # The recording and the timeli
     import numpy as np
     from edfio import Edf, EdfSignal
 
-    from fea.biosignals.eeg import simulate_eeg
-    from fea.biosignals.skin import simulate_skin
-    from fea.stats.resampling import synthetic_timeline
+    from fea.biosignals.simulation import simulate_eeg
+    from fea.biosignals.simulation import simulate_skin
+    from fea.study.simulation import synthetic_timeline
     from fea.timeline.table import write_timeline
     CACHE.mkdir(exist_ok=True)
     edf, table, seconds = CACHE/f'body_{minutes:g}.edf', CACHE/f'body_{minutes:g}.csv', round(60 * minutes)

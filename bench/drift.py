@@ -34,7 +34,7 @@ print(f"{time.perf_counter() - started:.1f} {time.process_time() - clock:.1f} {i
 def make_tables(folder:Path, videos:int, rows:int, seed:int)->Path: # The folder, with a table for each video
     import numpy as np
 
-    from fea.stats.resampling import synthetic_timeline
+    from fea.study.simulation import synthetic_timeline
     from fea.timeline.table import write_timeline
     if folder.exists() and len(list(folder.glob('*.csv'))) == videos: return folder
     folder.mkdir(parents=True, exist_ok=True)

@@ -20,12 +20,14 @@ from drift_shifts import GAINS, MIXES, ROOT, all_shifts
 from tqdm.auto import tqdm
 
 from fea.faces.classifier import Classifier
-from fea.drift.check import EMBEDDING, Pair, Thresholds, check_drift, group_pairs, judge, make_pairs, relabel_pairs
+from fea.drift.effects import EMBEDDING, Pair, Thresholds, group_pairs, judge, make_pairs, relabel_pairs
+from fea.drift.check import check_drift
 from fea.drift.baseline import Baseline, make_baseline, shipped_baseline
-from fea.drift.batches import MEASURE_TABLE, MEASURES, Batch, describe_batch, table_of
+from fea.drift.measures import MEASURE_TABLE, MEASURES
+from fea.drift.batches import Batch, describe_batch, table_of
 from fea.drift.statistics import UnitTest, adjusted_p, labellings, scaled, smallest_p, without_noise
 from fea.emotions import EMOTIONS
-from fea.stats.metrics import wilson
+from fea.stats.resampling import wilson
 
 Found = dict[tuple[str, float], dict[str, np.ndarray]] # From `all_shifts`
 SIZES = (50, 100, 200, 400, 800) # Faces in a batch

@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 from fea.faces.classifier import Classifier
-from fea.drift.batches import contrast, judge_crops, output_columns
+from fea.drift.measures import contrast, judge_crops, output_columns
 from fea.emotions import EMOTIONS
 from fea.faces.quality import brightness, sharpness
 from fea.train.data import NO_CLASS, FaceSet, compress, pixel_keys, read_ferplus, vote_class

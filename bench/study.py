@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-from fea.stats.resampling import simulate_study
+from fea.study.simulation import simulate_study
 
 RUN = '''
 import sys, time

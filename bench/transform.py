@@ -24,8 +24,9 @@ from fea.aws.cost import Estimate, estimate, read_prices
 from fea.serving.package import build_package, unpack
 from fea.aws.packs import Packing, Shipment, pack_all
 from fea.faces.classifier import Classifier
-from fea.video.sources import extract
-from fea.local_inference import Settings, analyze
+from fea.extract import extract
+from fea.faces.analysis import Settings
+from fea.local_inference import analyze
 
 HOUR = 3600
 INSTANCE = 'ml.m5.large'

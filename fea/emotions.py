@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['EMOTION_TABLE', 'EMOTIONS', 'P_COLUMNS', 'COLOURS', 'NEGATIVE_COLUMNS', 'POSITIVE_COLUMNS', 'FERPLUS_COLUMNS',
-           'FERPLUS_LABELS', 'FER2013_LABELS', 'RAFDB_LABELS', 'Emotion', 'emotion_index']
+           'FERPLUS_LABELS', 'FER2013_LABELS', 'RAFDB_LABELS', 'MEANING', 'Emotion', 'emotion_index']
 
 # %% ../nbs/00_emotions.ipynb #3da873e9
 from dataclasses import dataclass
@@ -53,3 +53,8 @@ def emotion_index(
     "Position of an emotion; raises `ValueError` with the valid names"
     if name not in EMOTIONS: raise ValueError(f"{name!r} is none of the emotions {', '.join(EMOTIONS)}")
     return EMOTIONS.index(name)
+
+# %% ../nbs/00_emotions.ipynb #8e38ab0e
+MEANING = ('The model names the expression that human raters would name; it does not measure what a person feels '
+           '(Barrett et al. 2019, doi 10.1177/1529100619832930). In the EU, inferring emotions at work and in education is prohibited '
+           'and people must be told (Regulation (EU) 2024/1689, art. 5(1)(f), 50(3)).')

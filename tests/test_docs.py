@@ -16,7 +16,7 @@ from make_docs import Site, describe_notebook, draft_site, make_docs, make_nav, 
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 SETTINGS = '[DEFAULT]\nnbs_path = nbs\nlib_path = toy\nversion = 1.2.3\nrecursive = True\n'
-PLAN = '# Plan\n\n> Where things are\n\n| notebook | what |\n|---|---|\n| **0x the way: first** | |\n| `00_sizes` | |\n| **1x parts** | |'
+PLAN = '# Plan\n\n> Where things are\n\n| notebook | what |\n|---|---|\n| **way** | `00_sizes` |\n| **parts** | |'
 SIZES = '''#| export
 LIMIT = 10 # px
 
@@ -69,9 +69,11 @@ def project(tmp_path:Path)->Path:
              new_code_cell('widen(3)', outputs=[new_output('stream', name='stdout', text='six ``` \x1b[31mred\x1b[0m\n')]),
              displayed('table', html='<style>x</style><table border="1" class="dataframe"><tr><td>NaN</td><td>7</td></tr></table>', text='7'),
              displayed('picture', png=picture))
-    notebook(nbs/'10_shapes.ipynb', new_markdown_cell('# Shapes\n\n> Things\n\n`toy.sizes.LIMIT`, `time`'), new_code_cell('#| default_exp shapes'),
+    notebook(nbs/'parts'/'01_shapes.ipynb', new_markdown_cell('# Shapes\n\n> Things\n\n`toy.sizes.LIMIT`, `time`'),
+             new_code_cell('#| default_exp parts.shapes'),
              new_code_cell(SHAPES))
-    notebook(nbs/'tutorials'/'first.ipynb', new_markdown_cell('# First steps\n\n> Begin\n\n[Shapes](../10_shapes.html) and `10_shapes`'))
+    shapes = '[Shapes](../parts/01_shapes.html) and `parts/01_shapes`'
+    notebook(nbs/'tutorials'/'first.ipynb', new_markdown_cell(f'# First steps\n\n> Begin\n\n{shapes}'))
     notebook(nbs/'explanations'/'architecture.ipynb', new_markdown_cell(PLAN))
     return root
 
@@ -108,10 +110,10 @@ def test_a_site_is_made(project:Path, tmp_path:Path)->None:
 
 def test_classes_show_fields_and_public_methods(project:Path, tmp_path:Path)->None:
     make_docs(project, tmp_path/'out')
-    page = article(tmp_path/'out', '10_shapes.html')
+    page = article(tmp_path/'out', 'parts/01_shapes.html')
     assert '<h3 id="Shape">' in page and '<h4 id="Shape.doubled">' in page and 'How often' in page
     assert 'id="_helper"' not in page and 'id="Shape._inner"' not in page
-    assert '<a href="00_sizes.html#LIMIT"><code>toy.sizes.LIMIT</code></a>' in page
+    assert '<a href="../00_sizes.html#LIMIT"><code>toy.sizes.LIMIT</code></a>' in page
     assert '<code>time</code>' in page and 'time</code></a>' not in page
 
 
@@ -119,12 +121,12 @@ def test_pages_are_found_by_themselves(project:Path)->None:
     site = draft_site(project)
     assert make_nav(site) == [
         {'Get started': 'index.md'}, {'Tutorials': [{'First steps': 'tutorials/first.md'}]}, {'Explanations': [{'Plan': 'explanations/architecture.md'}]},
-        {'Reference': [{'Overview': 'reference.md'}, {'The way': [{'Sizes': '00_sizes.md'}]}, {'Parts': [{'Shapes': '10_shapes.md'}]}]},
+        {'Reference': [{'Overview': 'reference.md'}, {'Way': [{'Sizes': '00_sizes.md'}]}, {'Parts': [{'Shapes': 'parts/01_shapes.md'}]}]},
         {'Project': [{'News': 'NEWS.md'}]}]
-    notebook(project/'nbs'/'70_new.ipynb', new_markdown_cell('# New\n\n> Just here'))
-    assert {'More': [{'New': '70_new.md'}]} in make_nav(draft_site(project))[3]['Reference']
+    notebook(project/'nbs'/'more'/'70_new.ipynb', new_markdown_cell('# New\n\n> Just here'))
+    assert {'More': [{'New': 'more/70_new.md'}]} in make_nav(draft_site(project))[3]['Reference']
     first = site.files['tutorials/first.md'].decode()
-    assert '[Shapes](../10_shapes.md) and [`10_shapes`](../10_shapes.md)' in first
+    assert '[Shapes](../parts/01_shapes.md) and [`parts/01_shapes`](../parts/01_shapes.md)' in first
     assert '\n\n- a list' in site.files['index.md'].decode() # Markdown for this generator needs the empty line
 
 
@@ -205,7 +207,7 @@ def test_every_notebook_has_a_page(site:Path)->None:
 
 
 def test_a_reference_entry(site:Path)->None:
-    page = article(site, '12_timeline.html')
+    page = article(site, 'timeline/01_table.html')
     entry = page[page.index('<h3 id="parse_timestamp">'):]
     entry = entry[:entry.index('<h3', 4)]
     assert 'A timestamp as seconds; raises <code>ValueError</code>' in entry

@@ -18,7 +18,7 @@ from conftest import ROOT, SAMPLE
 
 from fea.serving.package import build_package, unpack
 from fea.emotions import P_COLUMNS
-from fea.video.sources import extract
+from fea.extract import extract
 from fea.local_inference import analyze
 from fea.timeline.table import make_timeline
 

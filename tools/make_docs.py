@@ -34,9 +34,9 @@ SHOWN_FOLDERS = {'tutorials': 'Tutorials', 'explanations': 'Explanations'} # fol
 FENCE = re.compile(r'(^ *```.*?^ *```[ ]*$)', re.MULTILINE | re.DOTALL)
 CODE = re.compile(r'(`[^`\n]*`)')
 ANY_LINK = re.compile(r'(\[[^\]]*\]\([^)]*\))')
-NAME = re.compile(r'(?<!`)`([A-Za-z0-9_.]+)(\(\))?`(?!`)')
+NAME = re.compile(r'(?<!`)`([A-Za-z0-9_./]+)(\(\))?`(?!`)')
 HEAD = re.compile(r'\A# (?P<title>.+)\n*(?:^> (?P<promise>.+(?:\n> .+)*)\n*)?', re.MULTILINE)
-BLOCK = re.compile(r'^\| \*\*(?P<digit>\d)x (?P<name>[^:,*]+)', re.MULTILINE) # Headings of the table of rooms in the architecture
+WING = re.compile(r'^\| \*\*(?P<name>\w+)\*\* \| ', re.MULTILINE) # Rows of the table of wings in the architecture
 MARK = '.nojekyll' # In every site that was built here; GitHub Pages reads it too
 IMAGES = {'image/png': '.png', 'image/jpeg': '.jpg', 'image/svg+xml': '.svg'}
 
@@ -126,7 +126,10 @@ def find_name(
     sure:bool, # Whether it can be nothing but a name, as `analyze()` can
 )->str: # Page and anchor, or nothing
     "Where a name in backticks leads; a plain word such as `time` leads nowhere, because it is a column elsewhere"
-    rooms = [r for r in site.rooms.values() if name == (r.module if '.' in r.module else '') or (name == Path(r.source).stem and name[0].isdigit())]
+    def is_meant(room:Room)->bool:
+        stem = room.source.removeprefix(f'{site.nbs}/').removesuffix('.ipynb')
+        return name == (room.module if '.' in room.module else '') or (name == stem and Path(name).name[0].isdigit())
+    rooms = [r for r in site.rooms.values() if is_meant(r)]
     if rooms: return rooms[0].page if rooms[0].page != page else ''
     module, _, last = name.rpartition('.')
     if name not in site.symbols and '.' in name: # fea.timeline.table.read_csv, or a name that another module of fea imports
@@ -318,15 +321,16 @@ def with_summary(
 
 def reference_groups(
     site:Site, # The site
-)->dict[str, list[Room]]: # Name of a block to its rooms, in the order of their numbers
-    "The notebooks that export something, by the blocks of the architecture's table; blocks of one name are one"
+)->dict[str, list[Room]]: # Name of a wing to its rooms, in the order of their numbers
+    "The notebooks that export something, by folder, in the order of the architecture's table; those at the top are its first row"
     plan = site.root/site.nbs/'explanations'/'architecture.ipynb'
     text = '\n'.join(c.source for c in nbformat.read(plan, as_version=4).cells) if plan.exists() else ''
-    names = {m['digit']: m['name'].strip()[0].upper() + m['name'].strip()[1:] for m in BLOCK.finditer(text)}
-    groups: dict[str, list[Room]] = {name: [] for name in names.values()}
+    wings = [m['name'] for m in WING.finditer(text)]
+    groups: dict[str, list[Room]] = {wing.capitalize(): [] for wing in wings}
     for room in site.rooms.values():
-        if posixpath.dirname(room.source) != site.nbs or room.page == 'index.md': continue
-        groups.setdefault(names.get(posixpath.basename(room.source)[0], 'More'), []).append(room)
+        folder = posixpath.dirname(room.source).removeprefix(site.nbs).strip('/')
+        if room.page == 'index.md' or folder in SHOWN_FOLDERS or not room.source.startswith(f'{site.nbs}/'): continue
+        groups.setdefault((folder or next(iter(wings), 'more')).capitalize(), []).append(room)
     return {name: rooms for name, rooms in groups.items() if rooms}
 
 

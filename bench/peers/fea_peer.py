@@ -9,7 +9,7 @@ from job import run_job
 from fea.faces.classifier import Classifier
 from fea.faces.detection import FaceDetector, is_classifiable
 from fea.emotions import EMOTIONS
-from fea.faces.tracking import crop_face
+from fea.faces.detection import crop_face
 
 
 def main(folder: Path, result: Path, model: Path | None = None) -> None:

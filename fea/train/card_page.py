@@ -4,21 +4,17 @@
 
 # %% auto #0
 __all__ = ['DESCRIPTION', 'MEANING', 'INTENDED_USES', 'OUT_OF_SCOPE', 'FORBIDDEN', 'LAW', 'RISK', 'VALIDITY', 'RIGHTS',
-           'FAIRNESS', 'WEAK_SPOTS', 'RULES_TEXT', 'SPLITS', 'SELECTION', 'CALIBRATION', 'SOURCES', 'OBJECTIVE',
-           'LEAKED', 'VIEWS', 'VARIANT', 'SEED_FIGURES', 'paragraphs', 'percent', 'share', 'score', 'points',
-           'disturbance', 'safe', 'table', 'bullets', 'model_page', 'uses_page', 'settings_table', 'run_text',
-           'merged_text', 'energy_text', 'training_page', 'headline_text', 'variant', 'protocol_page', 'accuracy_page',
-           'seeds_text', 'seeds_table', 'confusion_table', 'classes_page', 'calibrated_text', 'calibration_page',
-           'boxes_text', 'end_to_end_page', 'robustness_page', 'gap_text', 'fairness_page', 'evaluation_page',
-           'card_markdown']
+           'FAIRNESS', 'WEAK_SPOTS', 'RULES_TEXT', 'SPLITS', 'SELECTION', 'SOURCES', 'OBJECTIVE', 'VARIANT',
+           'paragraphs', 'percent', 'share', 'score', 'points', 'disturbance', 'safe', 'table', 'variant',
+           'evaluation_page', 'card_markdown']
 
 # %% ../../nbs/train/09_card_page.ipynb #e0e585dc
 import re
 from collections.abc import Callable
 from typing import Any
 
-from ..faces.detection import MIN_FACE
 from ..emotions import EMOTIONS
+from ..faces.detection import MIN_FACE
 from .robustness import DISTURBANCES
 
 # %% ../../nbs/train/09_card_page.ipynb #c6767a46
@@ -137,7 +133,7 @@ FERPlus names nobody's age, sex or skin colour, so differences between groups of
 Others found differences. Rhue (2018): two commercial services gave Black basketball players more negative emotions than white ones, at equal smiles.
 Hosseini et al. (2025): models of several families were biased on four data sets, FER2013 among them, and the most accurate general models most of all.
 
-If you have pictures with such notes, measure it before you compare groups: `read_groups` and `metrics_by_group` in `fea.stats.groups` give
+If you have pictures with such notes, measure it before you compare groups: `read_groups` and `metrics_by_group` in `fea.stats.metrics` give
 accuracy and mean recall of each group with intervals and the gap between the best and the worst group.
 """
 
@@ -170,7 +166,7 @@ SELECTION = { # What a split was used for, beside the figures
 }
 
 # %% ../../nbs/train/09_card_page.ipynb #0e458bbc
-CALIBRATION = """
+_CALIBRATION = """
 The model learnt the distribution of the raters' votes, so a probability estimates the share of raters who would choose that word. It is neither the
 strength of the expression nor the probability that the person feels so. The expected calibration error (ECE) is the mean gap between the probability
 of the chosen label and how often it is right; the floor is what chance alone would make of a perfect model with as many images. "After" shows what one
@@ -253,14 +249,14 @@ def table(
     return '\n'.join(f"| {' | '.join(line)} |" for line in lines)
 
 # %% ../../nbs/train/09_card_page.ipynb #cb6832b2
-def bullets(
+def _bullets(
     items:list[str], # Texts
 )->str: # Markdown
     "A list"
     return '\n'.join(f'- {item}' for item in items)
 
 # %% ../../nbs/train/09_card_page.ipynb #6e6bd76f
-def model_page(
+def _model_page(
     overview:dict[str, Any], # `model_overview` of the card
 )->list[str]: # Blocks of Markdown
     "What the model is, as text"
@@ -274,16 +270,16 @@ def model_page(
     return ['## Model', overview['model_description'], table(['', ''], rows), table(['file', 'what it is', 'licence', 'size', 'SHA-256'], files)]
 
 # %% ../../nbs/train/09_card_page.ipynb #a58f3df7
-def uses_page(
+def _uses_page(
     uses:dict[str, Any], # `intended_uses` of the card
 )->list[str]: # Blocks of Markdown
     "What it may and must not be used for, as text"
-    return ['## Uses', '### Intended', bullets(uses['intended_uses']), '### Out of scope', bullets(uses['out_of_scope_uses']),
-            '### Forbidden in the European Union', bullets(uses['forbidden_uses']), '### The law around it', bullets(uses['law']),
+    return ['## Uses', '### Intended', _bullets(uses['intended_uses']), '### Out of scope', _bullets(uses['out_of_scope_uses']),
+            '### Forbidden in the European Union', _bullets(uses['forbidden_uses']), '### The law around it', _bullets(uses['law']),
             f"Risk rating: **{uses['risk_rating']}**. {uses['explanations_for_risk_rating']}"]
 
 # %% ../../nbs/train/09_card_page.ipynb #fc6a2f27
-def settings_table(
+def _settings_table(
     stages:list[dict[str, Any]], # Of the card
 )->str: # Markdown
     "All settings of all runs"
@@ -294,7 +290,7 @@ def settings_table(
     return table(head, [[name.replace('_', ' '), *(text(column.get(name, '–')) for column in columns)] for name in names])
 
 # %% ../../nbs/train/09_card_page.ipynb #0ed2b734
-def run_text(
+def _run_text(
     stage:dict[str, Any], # Of the card
     number:int, # From 1
 )->str: # A sentence or more
@@ -306,7 +302,7 @@ def run_text(
             f"{stage['hours']:.1f} h.")
 
 # %% ../../nbs/train/09_card_page.ipynb #35211edd
-def merged_text(
+def _merged_text(
     merged:list[dict[str, Any]]|None, # `average_of` of the card: runs with `seed` and `epoch`; None: one run
 )->str: # A sentence or nothing
     "How several runs became one model"
@@ -315,7 +311,7 @@ def merged_text(
     return f'The weights are the mean of those of {len(merged)} runs that differ only in the seed: {runs}. Settings and log below are those of the first.'
 
 # %% ../../nbs/train/09_card_page.ipynb #66871342
-def energy_text(
+def _energy_text(
     details:dict[str, Any], # `training_details` of the card
 )->str: # Sentences
     "Machine, time and electricity in words"
@@ -325,27 +321,27 @@ def energy_text(
             f"{used['hours']:.1f} h x {used['power_w']:g} W / 1000. The power is assumed: {safe(used['assumption'])}. Not counted: {used['left_out']}.")
 
 # %% ../../nbs/train/09_card_page.ipynb #4d777be5
-def training_page(
+def _training_page(
     details:dict[str, Any], # `training_details` of the card
 )->list[str]: # Blocks of Markdown
     "Data, rights and training, as text"
-    runs = [run_text(stage, i + 1) for i, stage in enumerate(details['stages'])]
-    merged = [text for text in [merged_text(details['average_of'])] if text]
-    return ['## Data and rights', f"Training data: {', '.join(details['training_datasets'])}.", bullets(details['rights']),
-            '## Training', details['objective_function'], *runs, *merged, energy_text(details), settings_table(details['stages'])]
+    runs = [_run_text(stage, i + 1) for i, stage in enumerate(details['stages'])]
+    merged = [text for text in [_merged_text(details['average_of'])] if text]
+    return ['## Data and rights', f"Training data: {', '.join(details['training_datasets'])}.", _bullets(details['rights']),
+            '## Training', details['objective_function'], *runs, *merged, _energy_text(details), _settings_table(details['stages'])]
 
 # %% ../../nbs/train/09_card_page.ipynb #07ee8c70
-LEAKED = {'all': 'with duplicates', 'without_leaked': 'without duplicates'}
-VIEWS = {'single': 'one crop', 'flip': 'mean with its mirror image'}
+_LEAKED = {'all': 'with duplicates', 'without_leaked': 'without duplicates'}
+_VIEWS = {'single': 'one crop', 'flip': 'mean with its mirror image'}
 VARIANT = ['rule', 'duplicates', 'view', 'n'] # Column names of `variant`
 
-def headline_text(
+def _headline_text(
     found:dict[str, Any], # `evaluation_details` of the card
 )->str: # One sentence
     "The main figure with its protocol"
     main, level = found['headline'], found['protocol']['settings']['level']
     return (f"**{share(main['accuracy'])}** of {main['n']:,} images right, macro-F1 {score(main['macro_f1'])}, mean recall (UAR) {score(main['uar'])}: "
-            f"{found['protocol']['dataset']}, votes of `{found['protocol']['votes']}`, {main['rule']} rule, {LEAKED[main['leaked']]}, {VIEWS[main['view']]}. "
+            f"{found['protocol']['dataset']}, votes of `{found['protocol']['votes']}`, {main['rule']} rule, {_LEAKED[main['leaked']]}, {_VIEWS[main['view']]}. "
             f"In brackets {100 * level:g} % intervals.")
 
 # %% ../../nbs/train/09_card_page.ipynb #b5f7748f
@@ -353,10 +349,10 @@ def variant(
     row:dict[str, Any], # `rule`, `leaked`, `view` and `n` of a variant
 )->list[Any]: # Four cells
     "Which variant a row is about"
-    return [row['rule'], LEAKED[row['leaked']], VIEWS[row['view']], row['n']]
+    return [row['rule'], _LEAKED[row['leaked']], _VIEWS[row['view']], row['n']]
 
 # %% ../../nbs/train/09_card_page.ipynb #9f3748a3
-def protocol_page(
+def _protocol_page(
     found:dict[str, Any], # `evaluation_details` of the card
 )->list[str]: # Blocks of Markdown
     "How it was measured, as text"
@@ -370,24 +366,24 @@ def protocol_page(
              f"Intervals ({100 * settings['level']:g} %): Wilson for shares, else percentiles of a bootstrap over images ({settings['resamples']:,} resamples, "
              f"seed {settings['seed']}). They hold for the choice of images, not for other training seeds, people or cameras.", *protocol['selection'],
              'Everything is measured on `model.onnx` itself, through the preprocessing that users get.']
-    return ['### Protocol', bullets(items)]
+    return ['### Protocol', _bullets(items)]
 
 # %% ../../nbs/train/09_card_page.ipynb #cc94b1b1
-def accuracy_page(
+def _accuracy_page(
     found:dict[str, Any], # `evaluation_details` of the card
 )->list[str]: # Blocks of Markdown
     "All variants side by side"
     rows = [[*variant(row), share(row['accuracy']), score(row['macro_f1']), score(row['uar']), f"{row['vote_cross_entropy']:.3f}"] for row in found['variants']]
-    return ['### Accuracy', headline_text(found), table([*VARIANT, 'accuracy', 'macro-F1', 'UAR', 'cross-entropy to the votes'], rows),
-            f'A gap that is smaller than the intervals is no finding. {seeds_text(found)}', *seeds_table(found['seeds'])]
+    return ['### Accuracy', _headline_text(found), table([*VARIANT, 'accuracy', 'macro-F1', 'UAR', 'cross-entropy to the votes'], rows),
+            f'A gap that is smaller than the intervals is no finding. {_seeds_text(found)}', *_seeds_table(found['seeds'])]
 
 # %% ../../nbs/train/09_card_page.ipynb #7dfc782c
-SEED_FIGURES:dict[str, tuple[str, Callable[[float], str]]] = {
+_SEED_FIGURES:dict[str, tuple[str, Callable[[float], str]]] = {
     'accuracy_majority': ('accuracy, majority', percent), 'accuracy_plurality': ('accuracy, plurality', percent),
     'macro_f1': ('macro-F1', '{:.3f}'.format), 'uar': ('UAR', '{:.3f}'.format), 'ece_scaled': ('ECE after scaling', '{:.3f}'.format),
 }
 
-def seeds_text(
+def _seeds_text(
     found:dict[str, Any], # `evaluation_details` of the card
 )->str: # A sentence
     "Whether other seeds were tried"
@@ -395,17 +391,17 @@ def seeds_text(
     return f"Training was repeated with {len(found['seeds']['runs'])} seeds ({safe(found['seeds']['note'])}):"
 
 # %% ../../nbs/train/09_card_page.ipynb #4305f349
-def seeds_table(
+def _seeds_table(
     seeds:dict[str, Any]|None, # Of the card: `runs`, `mean`, `sd`
 )->list[str]: # One table or none
     "The runs with other seeds"
     if seeds is None: return []
-    def row(name:object, figures:dict[str, float])->list[Any]: return [str(name), *(form(figures[key]) for key, (_, form) in SEED_FIGURES.items())]
+    def row(name:object, figures:dict[str, float])->list[Any]: return [str(name), *(form(figures[key]) for key, (_, form) in _SEED_FIGURES.items())]
     rows = [*(row(run['seed'], run) for run in seeds['runs']), row('mean', seeds['mean']), row('standard deviation', seeds['sd'])]
-    return [table(['seed', *(label for label, _ in SEED_FIGURES.values())], rows)]
+    return [table(['seed', *(label for label, _ in _SEED_FIGURES.values())], rows)]
 
 # %% ../../nbs/train/09_card_page.ipynb #21b94f79
-def confusion_table(
+def _confusion_table(
     counts:list[list[int]], # Rows: what the raters said; columns: what the model chose
 )->str: # Markdown
     "What is taken for what; hits are bold"
@@ -413,7 +409,7 @@ def confusion_table(
     return table(['', *EMOTIONS], rows)
 
 # %% ../../nbs/train/09_card_page.ipynb #6d2b9ee8
-def classes_page(
+def _classes_page(
     main:dict[str, Any], # Headline variant of the card
 )->list[str]: # Blocks of Markdown
     "Each emotion, and what is taken for what"
@@ -424,10 +420,10 @@ def classes_page(
     return ['### Emotion by emotion', f'{rule.capitalize()} rule, {leaked}, {view}, n = {n:,}. Recall: of the images that raters gave this label, how many the '
             'model finds. Precision: of the images that the model gives it, how many are right.',
             table(['emotion', 'images', 'chosen', 'recall', 'precision', 'F1'], rows), absent,
-            'Rows: what the raters said. Columns: what the model chose.', confusion_table(main['confusion'])]
+            'Rows: what the raters said. Columns: what the model chose.', _confusion_table(main['confusion'])]
 
 # %% ../../nbs/train/09_card_page.ipynb #3fccb292
-def calibrated_text(
+def _calibrated_text(
     calibrated:dict[str, Any]|None, # Of the card: `temperature`, `bias`, `fitted_on`
 )->str: # Sentences
     "What was folded into the model after training"
@@ -438,7 +434,7 @@ def calibrated_text(
             f"{safe(calibrated['fitted_on'])}. Figures on images that took part in the fit are flattered by it.")
 
 # %% ../../nbs/train/09_card_page.ipynb #b5b812c3
-def calibration_page(
+def _calibration_page(
     found:dict[str, Any], # `evaluation_details` of the card
 )->list[str]: # Blocks of Markdown
     "What the probabilities mean, as text"
@@ -448,12 +444,12 @@ def calibration_page(
         cells = [f'{figures[side][key]:.3f}' for side in ('before', 'after') for key in ('ece', 'ece_floor', 'nll')]
         rows.append([*variant(row), *cells, ', '.join(f'{t:.3f}' for t in figures['temperatures'])])
     bins = found['protocol']['settings']['bins']
-    return ['### Probabilities', *paragraphs(CALIBRATION), calibrated_text(found['calibrated']),
+    return ['### Probabilities', *paragraphs(_CALIBRATION), _calibrated_text(found['calibrated']),
             table([*VARIANT, 'ECE', 'floor', 'NLL', 'ECE after', 'floor after', 'NLL after', 'temperatures'], rows),
             f'{bins} bins of equal width; NLL: negative log-likelihood of the label, nats.']
 
 # %% ../../nbs/train/09_card_page.ipynb #9823e3e8
-def boxes_text(
+def _boxes_text(
     boxes:dict[str, float]|None, # Means of `iou`, `right`, `down`, `side`; None: no face was found
 )->str: # A sentence
     "Where the detector's boxes lie"
@@ -462,7 +458,7 @@ def boxes_text(
             f"sides of {boxes['side']:.1f} px; they overlap the faces by {boxes['iou']:.2f} (intersection over union).")
 
 # %% ../../nbs/train/09_card_page.ipynb #8aa209a0
-def end_to_end_page(
+def _end_to_end_page(
     found:dict[str, Any]|None, # Of the card
 )->list[str]: # Blocks of Markdown
     "From picture to label, as text"
@@ -472,12 +468,12 @@ def end_to_end_page(
     rows = [[rule, row['n'], share(row['accuracy']), share(row['found']), row['n'] - round(row['found']['value'] * row['n']), share(row['accuracy_of_found']),
              share(row['crop_accuracy']), points(row['difference'])] for rule, row in found.items() if rule in RULES_TEXT]
     text = (f"Each face, enlarged {settings['scale']:g} times, was put at a random place of a {width}x{height} px picture (seed {settings['seed']}, "
-            f"{settings['resamples']:,} resamples) and had to be found by the detector first; a missed face counts as an error. {boxes_text(found['boxes'])}")
+            f"{settings['resamples']:,} resamples) and had to be found by the detector first; a missed face counts as an error. {_boxes_text(found['boxes'])}")
     head = ['rule', 'n', 'accuracy', 'faces found', 'missed', 'accuracy of those found', 'accuracy of ready-made crops', 'difference']
     return ['### From picture to label', text, table(head, rows), 'All images, duplicates included.']
 
 # %% ../../nbs/train/09_card_page.ipynb #6638c59a
-def robustness_page(
+def _robustness_page(
     rows:list[dict[str, Any]]|None, # Of the card
 )->list[str]: # Blocks of Markdown
     "How bad a picture may be, as text"
@@ -488,7 +484,7 @@ def robustness_page(
             table(['disturbance', 'n', 'accuracy', 'points lost or won'], [[disturbance(row), row['n'], share(row), change(row)] for row in rows])]
 
 # %% ../../nbs/train/09_card_page.ipynb #84b165c5
-def gap_text(
+def _gap_text(
     name:str, # Of the metric
     gap:dict[str, Any]|None, # `best`, `worst`, `difference`, `ratio`
 )->str: # A sentence
@@ -497,7 +493,7 @@ def gap_text(
     return f"{name}: {safe(gap['best'])} against {safe(gap['worst'])} {points(gap['difference'])}, ratio {gap['ratio']:.3f}."
 
 # %% ../../nbs/train/09_card_page.ipynb #425c5ef9
-def fairness_page(
+def _fairness_page(
     groups:list[dict[str, Any]]|None, # Of the card
     text:list[str], # Paragraphs
 )->list[str]: # Blocks of Markdown
@@ -508,7 +504,7 @@ def fairness_page(
         rows = [[group, row['n'], share(row['accuracy']), score(row['uar']), 'too few to compare' if row['too_small'] else '']
                 for group, row in found['groups'].items()]
         blocks += [table([found['column'], 'n', 'accuracy', 'UAR', 'remark'], rows),
-                   f"{gap_text('Accuracy', found['accuracy'])} {gap_text('UAR', found['uar'])} Images without a group: {found['ungrouped']:,}."]
+                   f"{_gap_text('Accuracy', found['accuracy'])} {_gap_text('UAR', found['uar'])} Images without a group: {found['ungrouped']:,}."]
     return blocks
 
 # %% ../../nbs/train/09_card_page.ipynb #e0f9f63c
@@ -517,8 +513,8 @@ def evaluation_page(
     fairness:list[str], # Paragraphs
 )->list[str]: # Blocks of Markdown
     "All figures, as text"
-    return ['## Evaluation', *protocol_page(found), *accuracy_page(found), *classes_page(found['headline']), *calibration_page(found),
-            *end_to_end_page(found['end_to_end']), *robustness_page(found['robustness']), *fairness_page(found['groups'], fairness)]
+    return ['## Evaluation', *_protocol_page(found), *_accuracy_page(found), *_classes_page(found['headline']), *_calibration_page(found),
+            *_end_to_end_page(found['end_to_end']), *_robustness_page(found['robustness']), *_fairness_page(found['groups'], fairness)]
 
 # %% ../../nbs/train/09_card_page.ipynb #156221cd
 def card_markdown(
@@ -526,11 +522,11 @@ def card_markdown(
 )->str: # Markdown
     "The card as a page"
     overview, found, extra = card['model_overview'], card['evaluation_details'], card['additional_information']
-    top = [f"# Model card: {overview['model_name']} {overview['model_version']}", f"> {overview['meaning']}", headline_text(found),
+    top = [f"# Model card: {overview['model_name']} {overview['model_version']}", f"> {overview['meaning']}", _headline_text(found),
            '**Forbidden in the European Union: use at work and in education, and use on people who were not told** (see Uses).']
-    end = ['## Known weak spots', bullets(extra['caveats_and_recommendations']), '## Reporting a problem',
+    end = ['## Known weak spots', _bullets(extra['caveats_and_recommendations']), '## Reporting a problem',
            f"Wrong labels, harm to somebody, or a use that should not be: write to {safe(extra['contact'])}, with the model's version and SHA-256 from "
-           "above and, where that is allowed, the picture.", '## Sources', bullets(extra['sources'])]
-    blocks = [*top, *model_page(overview), *uses_page(card['intended_uses']), '## What a label means', *extra['ethical_considerations'],
-              *training_page(card['training_details']), *evaluation_page(found, extra['fairness']), *end]
+           "above and, where that is allowed, the picture.", '## Sources', _bullets(extra['sources'])]
+    blocks = [*top, *_model_page(overview), *_uses_page(card['intended_uses']), '## What a label means', *extra['ethical_considerations'],
+              *_training_page(card['training_details']), *evaluation_page(found, extra['fairness']), *end]
     return '\n\n'.join(blocks) + '\n'

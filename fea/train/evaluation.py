@@ -14,15 +14,11 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from .. import InputError
-from ..faces.classifier import Classifier
+from ..core.errors import InputError
 from ..emotions import EMOTIONS
-from ..stats.metrics import expected_calibration_error as expected_calibration_error # read here by others, as is the next
-from ..stats.metrics import fit_temperature as fit_temperature
-from fea.stats.metrics import (
-    BINS, LEVEL, Statistic, absent, accuracy, bootstrap_interval, calibration, class_figures, confusion, estimate, log_probabilities, macro_f1,
-    unweighted_recall, wilson,
-)
+from ..faces.classifier import Classifier
+from ..stats.metrics import BINS, absent, accuracy, calibration, class_figures, confusion, log_probabilities, macro_f1, unweighted_recall
+from ..stats.resampling import LEVEL, Statistic, bootstrap_interval, estimate, wilson
 from .data import NO_CLASS, FaceSet, fingerprint, vote_class, vote_distribution
 
 # %% ../../nbs/train/05_evaluation.ipynb #c87ad7be

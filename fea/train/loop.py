@@ -4,40 +4,33 @@
 
 # %% auto #0
 __all__ = ['TrainingConfig', 'epoch_size', 'check_config', 'learning_rate', 'keep_memory', 'normalise', 'predict_logits', 'score',
-           'training_targets', 'read_teacher', 'ask_teachers', 'class_weights', 'mix_faces', 'Trainer',
-           'update_average', 'describe_run', 'save_checkpoint', 'load_checkpoint', 'restore', 'check_device',
-           'check_faces', 'train', 'kept_epoch', 'out_of_patience', 'write_log', 'plot_log']
+           'training_targets', 'ask_teachers', 'Trainer', 'save_checkpoint', 'load_checkpoint', 'restore', 'kept_epoch']
 
 # %% ../../nbs/train/04_loop.ipynb #3244bdd1
 import copy
 import ctypes
-import hashlib
 import io
 import json
 import math
 import pickle
-import time
 import zipfile
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from .. import InputError, writing
-from ..faces.classifier import Classifier, softmax
+from ..core.errors import InputError
 from ..emotions import EMOTIONS
-from ..core.models import checksum
-from .data import NO_CLASS, Augmentation, FaceSet, augment, batches, enlarge, fingerprint, vote_class, vote_distribution
+from ..faces.classifier import Classifier
+from ..stats.metrics import softmax
+from .data import NO_CLASS, Augmentation, FaceSet, augment, batches, enlarge, vote_class, vote_distribution
 from .evaluation import predict
-from .network import create_network, save_network, write_whole
-
-if TYPE_CHECKING: from matplotlib.figure import Figure
+from .network import create_network, write_whole
 
 # %% ../../nbs/train/04_loop.ipynb #500c14d5
 @dataclass(frozen=True)
@@ -162,7 +155,7 @@ def training_targets(
     return torch.from_numpy((1 - config.smoothing) * targets + config.smoothing / len(EMOTIONS)).float()
 
 # %% ../../nbs/train/04_loop.ipynb #ba754165
-def read_teacher(
+def _read_teacher(
     path:str|Path, # npz file with an array `probabilities` (n, 7): one row per training image, in the order of `read_ferplus`
 )->np.ndarray: # Shape (n, 7), float32; rows sum to 1
     "Probabilities that other networks gave to the training images; raises `InputError`"
@@ -174,20 +167,20 @@ def read_teacher(
 
 # %% ../../nbs/train/04_loop.ipynb #bc48ccf7
 def ask_teachers(
-    files:Sequence[str|Path], # Models that `fea train` made (`.onnx`), or tables (`.npz`) for `read_teacher`
+    files:Sequence[str|Path], # Models that `fea train` made (`.onnx`), or tables (`.npz`) for `_read_teacher`
     images:np.ndarray, # Training faces, grey, shape (n, 48, 48), uint8
     progress:bool|None=None, # True shows bars, False none; None: on a terminal or in Jupyter
 )->np.ndarray: # Shape (n, 7), float32; rows sum to 1
     "Mean probabilities of some teachers for the training images; raises `InputError` or `ModelError`"
     if not files: raise InputError('no teacher to ask; name models or tables of probabilities')
     def ask(file:Path)->np.ndarray: return softmax(predict(Classifier(file), images, flip=True, progress=progress))
-    found = [read_teacher(file) if file.suffix == '.npz' else ask(file) for file in map(Path, files)]
+    found = [_read_teacher(file) if file.suffix == '.npz' else ask(file) for file in map(Path, files)]
     wrong = [file for file, probabilities in zip(files, found, strict=True) if probabilities.shape != (len(images), len(EMOTIONS))]
     if wrong: raise InputError(f'{wrong[0]}: its table is not one of these {len(images)} images and seven emotions; make it from the same data set')
     return np.asarray(np.stack(found).mean(0), np.float32)
 
 # %% ../../nbs/train/04_loop.ipynb #d486f636
-def class_weights(
+def _class_weights(
     targets:torch.Tensor, # Shape (n, 7)
     balance:float, # Exponent, 0 to 1
 )->torch.Tensor: # Shape (7,), mean 1 over the targets
@@ -197,7 +190,7 @@ def class_weights(
     return weights / (weights * share).sum()
 
 # %% ../../nbs/train/04_loop.ipynb #f23bebdd
-def mix_faces(
+def _mix_faces(
     x:torch.Tensor, # Faces, shape (n, 1, s, s)
     y:torch.Tensor, # Distributions, shape (n, 7)
     most:float, # Largest share of the other face
@@ -236,13 +229,13 @@ class Trainer:
     )->float: # Mean training loss, nats
         "One pass over the training split"
         config, images, targets = self.config, torch.from_numpy(faces.images), training_targets(faces, self.config, teacher)
-        per_epoch, losses, weights = len(images) // config.batch_size, [], class_weights(targets, config.balance)
+        per_epoch, losses, weights = len(images) // config.batch_size, [], _class_weights(targets, config.balance)
         self.network.train()
         self.network.features[:config.frozen].eval()
         order = batches(len(images), config.batch_size, self.generator)
         for index in tqdm(order, f'epoch {self.epoch + 1}', per_epoch, leave=False, delay=2, disable=None if progress is None else not progress):
             x, y = augment(images[index], epoch_size(self.epoch, config), augmentation, self.generator), targets[index]
-            if config.mixing: x, y = mix_faces(x, y, config.mixing, self.generator)
+            if config.mixing: x, y = _mix_faces(x, y, config.mixing, self.generator)
             losses.append(self.train_step(normalise(x, config), y * weights, per_epoch * config.epochs))
         self.epoch += 1
         return float(np.mean(losses))
@@ -263,12 +256,12 @@ class Trainer:
         nn.utils.clip_grad_norm_(self.parameters, self.config.clip)
         self.optimiser.step()
         self.step += 1
-        update_average(self.average, self.network, min(self.config.ema, self.step / (self.step + 10)))
+        _update_average(self.average, self.network, min(self.config.ema, self.step / (self.step + 10)))
         return float(loss.detach())
 
 # %% ../../nbs/train/04_loop.ipynb #a8f02bb1
 @torch.no_grad()
-def update_average(
+def _update_average(
     average:nn.Module, # Changed in place
     network:nn.Module, # The trained one
     decay:float, # Share of the old average that stays
@@ -279,22 +272,6 @@ def update_average(
     torch._foreach_lerp_([old for old, _ in real], [new for _, new in real], 1 - decay)
     for old, new in pairs:
         if not old.is_floating_point(): old.copy_(new)
-
-# %% ../../nbs/train/04_loop.ipynb #9a8d8eed
-def describe_run(
-    config:TrainingConfig, # What is decided
-    augmentation:Augmentation, # Limits
-    train_faces:FaceSet, # Training split
-    valid_faces:FaceSet, # Validation split
-    weights:str|Path|None=None, # As in `create_network`; a file must be there
-    teacher:np.ndarray|None=None, # As in `training_targets`
-)->dict: # JSON-able
-    "All that the result of a run depends on, with checksums of the data and of the initial weights"
-    named = weights is None or weights == 'imagenet'
-    start = {'name': weights or 'none', 'sha256': None} if named else {'name': Path(str(weights)).name, 'sha256': checksum(str(weights))}
-    data = {'train': len(train_faces), 'valid': len(valid_faces), 'sha256': fingerprint(train_faces, valid_faces)}
-    taught = None if teacher is None else hashlib.sha256(teacher.tobytes()).hexdigest()
-    return json.loads(json.dumps(asdict(config) | {'augmentation': asdict(augmentation), 'data': data, 'weights': start, 'teacher': taught}))
 
 # %% ../../nbs/train/04_loop.ipynb #a91f8188
 def save_checkpoint(
@@ -341,103 +318,9 @@ def restore(
     torch.set_rng_state(state['dropout'].cpu())
     trainer.epoch, trainer.step = state['epoch'], state['step']
 
-# %% ../../nbs/train/04_loop.ipynb #0978768b
-def check_device(
-    device:str, # For example 'cpu'
-)->str: # The same
-    "Refuse a device that this machine does not have; raises `InputError`"
-    here = ['cpu'] + ['cuda'] * torch.cuda.is_available() + [f'cuda:{i}' for i in range(torch.cuda.device_count())]
-    if device not in here: raise InputError(f"device {device!r} is not available here; valid: {', '.join(here)}")
-    return device
-
-# %% ../../nbs/train/04_loop.ipynb #4326f165
-def check_faces(
-    train_faces:FaceSet, # Training split
-    valid_faces:FaceSet, # Validation split
-    config:TrainingConfig, # Batch size
-)->None:
-    "Refuse data that cannot be trained on; raises `InputError`"
-    if len(train_faces) < config.batch_size:
-        raise InputError(f"{len(train_faces)} training images do not fill one batch of {config.batch_size}; give more images")
-    if not len(valid_faces): raise InputError("no validation image, so no epoch can be chosen; is ferplus-valid.npz complete?")
-    for name, faces in (('training', train_faces), ('validation', valid_faces)):
-        if not vote_distribution(faces.votes).any(): raise InputError(f"no {name} image has votes for one of the seven emotions; are the shards complete?")
-
-# %% ../../nbs/train/04_loop.ipynb #838e5997
-def train(
-    train_faces:FaceSet, # Training split
-    valid_faces:FaceSet, # Validation split; with patience it chooses the epoch
-    out:str|Path, # Folder for `log.jsonl`, `config.json`, `checkpoint.pt` and `kept.safetensors`
-    config:TrainingConfig=TrainingConfig(), # What is decided
-    weights:str|Path|None=None, # As in `create_network`
-    augmentation:Augmentation=Augmentation(), # Limits
-    device:str='cpu', # 'cpu' or 'cuda'
-    progress:bool|None=None, # True shows a bar, False none; None: on a terminal or in Jupyter
-    teacher:np.ndarray|None=None, # Probabilities of other networks for the training images, shape (n, 7)
-)->list[dict]: # The log, one entry per epoch
-    "Train, or go on training, and keep the last epoch, or with patience the best; raises `InputError`, `ModelError` or `OutputError`"
-    check_config(config)
-    check_faces(train_faces, valid_faces, config)
-    trainer, out = Trainer(config, weights, check_device(device)), Path(out)
-    run = describe_run(config, augmentation, train_faces, valid_faces, weights, teacher)
-    keep_memory()
-    with writing(out): out.mkdir(parents=True, exist_ok=True)
-    log = load_checkpoint(trainer, out/'checkpoint.pt', run) if (out/'checkpoint.pt').exists() else []
-    if log and not (out/'kept.safetensors').is_file(): raise InputError(f"{out}: kept.safetensors is missing; delete checkpoint.pt to start anew")
-    write_whole(out/'config.json', json.dumps(run, indent=1).encode())
-    write_log(out, log)
-    while trainer.epoch < config.epochs and not out_of_patience(log, config.patience):
-        started, size = time.perf_counter(), epoch_size(trainer.epoch, config)
-        loss = trainer.train_epoch(train_faces, augmentation, progress, teacher)
-        entry = {'epoch': trainer.epoch, 'size': size, 'loss': loss, **score(predict_logits(trainer.average, valid_faces.images, config), valid_faces)}
-        entry['seconds'] = round(time.perf_counter() - started, 1)
-        entry['kept'] = not config.patience or entry['cross_entropy'] < min([e['cross_entropy'] for e in log], default=np.inf)
-        if entry['kept']: save_network(trainer.average, out/'kept.safetensors')
-        log.append(entry)
-        write_log(out, log)
-        save_checkpoint(trainer, out/'checkpoint.pt', run, log)
-    return log
-
 # %% ../../nbs/train/04_loop.ipynb #861ca15b
 def kept_epoch(
     log:list[dict], # One entry per epoch
 )->dict: # Its entry
     "The epoch whose weights stand in `kept.safetensors`; raises `IndexError` when there is none"
     return [entry for entry in log if entry['kept']][-1]
-
-# %% ../../nbs/train/04_loop.ipynb #3e8da4d4
-def out_of_patience(
-    log:list[dict], # One entry per epoch
-    patience:int, # Epochs without a lower cross-entropy; 0: any number
-)->bool: # Whether to stop
-    "Early stopping"
-    return bool(patience and log) and log[-1]['epoch'] - kept_epoch(log)['epoch'] >= patience
-
-# %% ../../nbs/train/04_loop.ipynb #fd3ad57a
-def write_log(
-    out:Path, # Folder of the run
-    log:list[dict], # One entry per epoch
-)->None:
-    "Write `log.jsonl`; raises `OutputError`"
-    write_whole(out/'log.jsonl', ''.join(json.dumps(entry) + '\n' for entry in log).encode())
-
-# %% ../../nbs/train/04_loop.ipynb #6a7e0a97
-def plot_log(
-    log:list[dict], # What `train` returns
-)->'Figure': # Two panels
-    "Loss and accuracy by epoch"
-    from matplotlib.figure import Figure
-    figure = Figure(figsize=(9, 3.2), layout='constrained')
-    left, right = figure.subplots(1, 2)
-    epochs = [entry['epoch'] for entry in log]
-    for name, label, colour in (('loss', 'training, augmented', '#D55E00'), ('cross_entropy', 'validation', '#0072B2')):
-        left.plot(epochs, [entry[name] for entry in log], '.-', color=colour, label=label)
-    for name, label, colour in (('accuracy_majority_fresh', 'majority rule', '#009E73'), ('accuracy_plurality_fresh', 'plurality rule', '#E69F00')):
-        right.plot(epochs, [100 * entry[name] for entry in log], '.-', color=colour, label=label)
-    left.set(xlabel='epoch', ylabel='cross-entropy (nats)')
-    right.set(xlabel='epoch', ylabel='validation accuracy (%), no duplicates')
-    for ax in (left, right):
-        ax.legend(frameon=False)
-        ax.spines[['top', 'right']].set_visible(False)
-        ax.xaxis.get_major_locator().set_params(integer=True)
-    return figure
