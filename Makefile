@@ -41,9 +41,9 @@ define get_chromium
 || echo "There is no chromium: the tests of pages will be skipped. On Debian: apt-get install chromium"
 endef
 
-test: $(TEST_VENV)/.installed ## Every check: notebooks clean and exported, each run as a test, tests/, ruff, mypy
+test: $(TEST_VENV)/.installed ## Every check: each notebook run as a test, tests/, export, ruff, mypy, import rules
 	$(get_chromium)
-	@$(TEST_VENV)/bin/python tools/run_tests.py
+	@$(TEST_VENV)/bin/python -m pytest -q -n 2 --dist loadfile -p no:cacheprovider
 
 dev: $(TEST_VENV)/.installed ## Install what writing notebooks needs (about 8 GB, most of it PyTorch)
 
@@ -80,7 +80,7 @@ register: $(CLOUD_VENV)/.installed ## Register the model of this checkout in Sag
 	$(CLOUD_VENV)/bin/fea register --version-is "$(TAG:model-v%=%)"
 
 constraints: ## Write the versions of the development set to constraints.txt, after the tests have passed with them
-	@{ sed -n '/^#/p' constraints.txt; $(TEST_VENV)/bin/python -m pip freeze --disable-pip-version-check --exclude-editable --exclude fea \
+	@{ sed -n '/^#/p' constraints.txt; $(TEST_VENV)/bin/python -m pip freeze --disable-pip-version-check --exclude-editable --exclude fea --exclude fea-expressions \
 	| grep -v -i -E '^(nvidia|cuda|triton)'; } > constraints.new && mv constraints.new constraints.txt
 
 clean: ## Remove what was built; the environments stay

@@ -21,7 +21,7 @@ import httpx
 import pandas as pd
 import psutil
 import pytest
-from conftest import ROOT, SAMPLE
+from installed import ROOT, SAMPLE
 
 import fea
 from fea.app.tasks import remove_leftovers

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from cfnlint.decode import decode
-from conftest import ROOT
+from installed import ROOT
 
 from fea import InputError
 from fea.aws.automation import NO_ROLE, NONE, batch_pipeline_definition, render_template

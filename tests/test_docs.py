@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from check_site import check_site, is_external, read_page
-from conftest import ROOT
+from installed import ROOT
 from docs_reference import entries
 from export import find_notebooks
 from make_docs import Site, describe_notebook, draft_site, make_docs, make_nav, publish

@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from conftest import ROOT, Installed
+from installed import ROOT, Installed
 from export import read_settings
 
 SETTINGS = read_settings(ROOT)
@@ -32,7 +32,7 @@ def test_wheel_holds_package_models_and_licence(built:Path)->None:
     assert (modules | models | {'fea/py.typed'}) <= set(names)
     assert any('LICENSE' in n and n.startswith('fea/models/') for n in names), "the face detector's licence"
     assert any(n.endswith('.dist-info/licenses/LICENSE') for n in names)
-    strangers = [n for n in names if not n.startswith(('fea/', f"fea-{SETTINGS['version']}.dist-info/"))]
+    strangers = [n for n in names if not n.startswith(('fea/', f"fea_expressions-{SETTINGS['version']}.dist-info/"))]
     assert not strangers and not any(n.endswith('.safetensors') for n in names)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from conftest import ROOT, SAMPLE
+from installed import ROOT, SAMPLE
 
 from fea.serving.package import build_package, unpack
 from fea.emotions import P_COLUMNS

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT
+from installed import ROOT
 
 WORKFLOWS = sorted((ROOT/'.github'/'workflows').glob('*.yml'))
 BIN = Path(sys.executable).parent

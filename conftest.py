@@ -1,0 +1,2 @@
+"Notebooks are tests, see tools/pytest_notebooks.py"
+pytest_plugins = ['pytest_notebooks']
