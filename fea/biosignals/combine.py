@@ -27,7 +27,8 @@ from .skin import SkinResult, bin_skin, skin_conductance
 from ..core.errors import InputError, OutputError, writing
 from ..core.files import file_checksum
 from ..recordings.files import read_recording
-from ..recordings.signals import Recording, bin_edges, list_signals
+from ..recordings.processing import bin_edges
+from ..recordings.signals import Recording, list_signals
 from ..study.curves import LEAST_SEEN, respondent_faces, sampling_rate
 from ..timeline.table import MEASURES, bin_timeline, still_spans, write_timeline
 

@@ -16,7 +16,8 @@ import pandas as pd
 
 from .samples import check_edges, shade
 from ..core.errors import InputError
-from ..recordings.signals import Recording, Signal, bin_edges, bridge, load_library
+from ..recordings.processing import bin_edges, bridge
+from ..recordings.signals import Recording, Signal, load_library
 
 # %% ../../nbs/biosignals/06_eeg.ipynb #5e5e7de7
 ROWS = {'Fp': .9, 'AF': .7, 'F': .5, 'FT': .25, 'FC': .25, 'T': 0., 'C': 0., 'TP': -.25, 'CP': -.25, 'P': -.5, 'PO': -.7, 'O': -.9,

@@ -16,7 +16,8 @@ import pandas as pd
 
 from .samples import check_edges, check_samples, flat_samples, shade, summit, thin_signal, whole_pieces
 from ..core.errors import InputError
-from ..recordings.signals import Signal, bridge_short, load_library
+from ..recordings.processing import bridge_short
+from ..recordings.signals import Signal, load_library
 
 # %% ../../nbs/biosignals/05_heart.ipynb #f34488a7
 _LOWEST_RATES = {'ecg': 100., 'ppg': 20.} # Samples per second

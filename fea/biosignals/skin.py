@@ -15,7 +15,8 @@ import pandas as pd
 
 from .samples import BRIDGED, check_edges, check_samples, flat_samples, near, shade, summit, thin_signal, whole_pieces
 from ..core.errors import InputError
-from ..recordings.signals import Signal, bridge, bridge_short, load_library
+from ..recordings.processing import bridge, bridge_short
+from ..recordings.signals import Signal, load_library
 
 # %% ../../nbs/biosignals/04_skin.ipynb #f693fac8
 LOWEST_RATE = 3. # Samples per second below which no response can be scored

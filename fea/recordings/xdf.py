@@ -21,8 +21,7 @@ import pandas as pd
 
 from ..core.errors import InputError
 from .clocks import Grid, check_clock, grid_of
-from .edf import TRIGGERS
-from .signals import Recording, Signal, join_markers, load_library, make_markers, trigger_markers
+from .signals import TRIGGERS, Recording, Signal, join_markers, load_library, make_markers, trigger_markers
 from .units import channel_kind, choose_channels, guess_kind, normal_unit
 
 # %% ../../nbs/recordings/06_xdf.ipynb #0c4b91bc
