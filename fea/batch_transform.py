@@ -29,7 +29,7 @@ from .aws.cost import cores, describe_estimate, estimate
 from .aws.packs import MB, PACK_MB, RECORD, Pack, Packing, Shipment, load_shipment, pack_all, save_shipment
 from .aws.session import Cloud, asking, client, download_object, list_objects, put_object
 from .core.errors import FeaError, InputError, OutputError, TruncatedVideoError
-from .core.files import checksum
+from .core.files import checksum, refuse_existing
 from .faces.analysis import Settings
 from .faces.classifier import Classifier
 from .faces.detection import LONG_SIDE
@@ -340,8 +340,8 @@ def _check_results(
     "Refuse to lose older results, before any work; raises `OutputError`"
     bad = sorted({_WORK, RECORD} & set(names))
     if bad: raise InputError(f'{bad[0]}: a source of this name would collide with the files of the transform; rename it')
-    older = [out/name/f for name in names for f in (f'{RESULT}.{kind}', f'{RESULT}.partial.csv') if (out/name/f).exists()]
-    if older and not overwrite: raise OutputError(f'{older[0]}: exists already and was kept; choose another folder (--out) or replace it (--overwrite)')
+    older = [out/name/f for name in names for f in (f'{RESULT}.{kind}', f'{RESULT}.partial.csv')]
+    refuse_existing(*older, overwrite=overwrite, advice='choose another folder (--out) or replace it (--overwrite)')
 
 # %% ../nbs/02_batch_transform.ipynb #3fe3cf4c
 def prepare(

@@ -18,6 +18,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from .core.errors import InputError, OutputError, writing
+from .core.files import replace_file
 from .timeline.table import FRAME_NAME, format_timestamp
 from .video.sources import FRAME_INDEX, PARTIAL_INDEX, Frame, probe_source, read_frames
 
@@ -42,13 +43,9 @@ def write_image(
     image:np.ndarray, # RGB, uint8 (H, W, 3)
     quality:int=95, # JPEG quality, 0 to 100
 )->None:
-    "Write a JPEG; its name appears only when it is whole, and nothing stays if it cannot be written"
+    "Write a JPEG, whole or not at all; raises `OutputError`"
     data = cv2.imencode('.jpg', cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    part = path.with_name(f'.{path.name}.part')
-    try:
-        part.write_bytes(data.tobytes())
-        os.replace(part, path)
-    finally: part.unlink(missing_ok=True)
+    replace_file(path, data.tobytes())
 
 # %% ../nbs/01_extract.ipynb #29397d58
 def write_frames(

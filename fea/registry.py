@@ -7,7 +7,6 @@ __all__ = ['read_version', 'list_versions', 'register', 'versions', 'describe', 
 
 # %% ../nbs/05_registry.ipynb #d5bab80a
 import json
-import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -22,8 +21,8 @@ from fea.aws.evidence import (
     put_evidence, put_tarball, read_evidence, read_object, read_tarball, sort_baselines,
 )
 from .aws.session import Cloud, asking, client, download_object
-from .core.errors import FeaError, InputError, writing
-from .core.files import checksum
+from .core.errors import FeaError, InputError
+from .core.files import checksum, replacing
 
 # %% ../nbs/05_registry.ipynb #85413d92
 def read_version(
@@ -219,13 +218,10 @@ def fetch_approved(
     if not chosen.sha256:
         raise FeaError(f'{group} version {chosen.version}: no checksum was registered with it, so it cannot be trusted; approve it with fea approve')
     path = out/f'{group}-{chosen.version}.tar.gz' if out.is_dir() else out
-    unchecked = path.with_name(f'.{path.name}.unchecked')
-    with writing(path): path.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with replacing(path) as unchecked:
+        path.parent.mkdir(parents=True, exist_ok=True)
         found = checksum(download(cloud, chosen.model_url, unchecked))
         if found != chosen.sha256:
             raise FeaError(f'{chosen.model_url}: altered or incomplete: its SHA-256 is {found[:12]}…, {group} version {chosen.version} was registered with '
                            f'{chosen.sha256[:12]}…; do not use it, and register the right tarball again')
-        with writing(path): os.replace(unchecked, path)
-    finally: unchecked.unlink(missing_ok=True)
     return path

@@ -17,13 +17,13 @@ import numpy as np
 import torch
 
 from .core.errors import InputError, writing
-from .core.files import checksum
+from .core.files import checksum, replace_file
 from .train.data import Augmentation, FaceSet, fingerprint, vote_distribution
 from fea.train.loop import (
     Trainer, TrainingConfig, check_config, epoch_size, keep_memory, kept_epoch, load_checkpoint, predict_logits,
     save_checkpoint, score,
 )
-from .train.network import save_network, write_whole
+from .train.network import save_network
 
 if TYPE_CHECKING: from matplotlib.figure import Figure
 
@@ -86,7 +86,7 @@ def train(
     with writing(out): out.mkdir(parents=True, exist_ok=True)
     log = load_checkpoint(trainer, out/'checkpoint.pt', run) if (out/'checkpoint.pt').exists() else []
     if log and not (out/'kept.safetensors').is_file(): raise InputError(f"{out}: kept.safetensors is missing; delete checkpoint.pt to start anew")
-    write_whole(out/'config.json', json.dumps(run, indent=1).encode())
+    replace_file(out/'config.json', json.dumps(run, indent=1).encode())
     write_log(out, log)
     while trainer.epoch < config.epochs and not out_of_patience(log, config.patience):
         started, size = time.perf_counter(), epoch_size(trainer.epoch, config)
@@ -114,7 +114,7 @@ def write_log(
     log:list[dict], # One entry per epoch
 )->None:
     "Write `log.jsonl`; raises `OutputError`"
-    write_whole(out/'log.jsonl', ''.join(json.dumps(entry) + '\n' for entry in log).encode())
+    replace_file(out/'log.jsonl', ''.join(json.dumps(entry) + '\n' for entry in log).encode())
 
 # %% ../nbs/04_training.ipynb #6a7e0a97
 def plot_log(

@@ -6,14 +6,14 @@
 __all__ = ['upload_frames', 'download_frames']
 
 # %% ../../nbs/aws/02_frames.ipynb #98d60abb
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
 from .session import s3_client, split_url, talking_to
-from ..core.errors import InputError, OutputError, writing
+from ..core.errors import InputError, OutputError
+from ..core.files import replace_file
 from ..extract import prepare_folder
 from ..timeline.table import FRAME_NAME, frame_name
 from ..video.sources import FRAME_INDEX, PARTIAL_INDEX, find_index, read_index
@@ -56,7 +56,7 @@ def download_frames(
     prepare_folder(folder, overwrite)
     def get(name:str)->None:
         data = client.get_object(Bucket=bucket, Key=prefix + name)['Body'].read()
-        with writing(folder): (folder/f'.{name}.part').write_bytes(data); os.replace(folder/f'.{name}.part', folder/name)
+        replace_file(folder/name, data)
     with talking_to(url, InputError), ThreadPoolExecutor(8) as pool:
         for _ in tqdm(pool.map(get, names), url, len(names), unit=' frames', delay=2, disable=None): pass
         get(index)

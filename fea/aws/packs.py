@@ -21,6 +21,7 @@ import numpy as np
 
 from .cost import FORMS
 from ..core.errors import InputError, OutputError, writing
+from ..core.files import replace_file
 from ..core.models import model_path
 from ..core.threads import ordered_map, prefetch, single_threaded_opencv
 from ..faces.analysis import Finding, Settings, Stills, check_request, describe_run, face_finder, follow
@@ -287,11 +288,8 @@ def save_shipment(
     folder:Path, # Of the results
 )->None:
     "Write `transform.json`; raises `OutputError`"
-    with writing(folder/RECORD):
-        folder.mkdir(parents=True, exist_ok=True)
-        part = folder/f'.{RECORD}.part'
-        part.write_text(json.dumps(asdict(shipment), indent=1))
-        part.replace(folder/RECORD)
+    with writing(folder/RECORD): folder.mkdir(parents=True, exist_ok=True)
+    replace_file(folder/RECORD, json.dumps(asdict(shipment), indent=1))
 
 # %% ../../nbs/aws/03_packs.ipynb #d1e18e83
 def load_shipment(

@@ -17,7 +17,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import FeaError, InputError, writing
+from ..core.errors import FeaError, InputError
+from ..core.files import replacing
 
 # %% ../../nbs/aws/01_session.ipynb #2629bc12
 def split_url(
@@ -252,11 +253,7 @@ def download_object(
     path:Path, # Where to; its folder is made
 )->Path: # The file
     "Copy an object into a file, whole or not at all; raises `FeaError`"
-    part = path.with_name(f'.{path.name}.part')
-    try:
-        with writing(path), asking(f'reading {cloud.url(name)}'):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            client(cloud, 's3').download_file(cloud.bucket, cloud.key(name), str(part))
-            os.replace(part, path)
-    finally: part.unlink(missing_ok=True)
+    with replacing(path) as part, asking(f'reading {cloud.url(name)}'):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        client(cloud, 's3').download_file(cloud.bucket, cloud.key(name), str(part))
     return path

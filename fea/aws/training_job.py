@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 import fea
 from ..core.errors import FeaError, InputError, writing
+from ..core.files import replace_file
 
 if TYPE_CHECKING:
     from fea.train.loop import TrainingConfig
@@ -183,11 +184,10 @@ def write_results(
 )->None:
     "Export the kept epoch of a run into the model folder, and draw the curves; raises `FeaError`"
     from fea.train.export import export_run
-    from fea.train.network import write_whole
     from fea.training import plot_log
     for folder in (places.model, places.output):
         with writing(folder): folder.mkdir(parents=True, exist_ok=True)
-    for name in ('config.json', 'log.jsonl', 'kept.safetensors'): write_whole(places.model/name, (run/name).read_bytes())
+    for name in ('config.json', 'log.jsonl', 'kept.safetensors'): replace_file(places.model/name, (run/name).read_bytes())
     export_run(places.model, fea.__version__)
     (places.model/'kept.safetensors').unlink() # the same as model.safetensors
     log = [json.loads(line) for line in (run/'log.jsonl').read_text().splitlines()]

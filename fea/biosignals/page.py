@@ -6,7 +6,6 @@
 __all__ = ['LIMITS', 'draw_biosignals', 'write_picture', 'write_page']
 
 # %% ../../nbs/biosignals/10_page.ipynb #4eba07c8
-import os
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
@@ -22,7 +21,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from .combine import BODY_COLUMNS, Biosignals
 from .moments import WINDOW, describe_moments, plot_circumplex
-from ..core.errors import InputError, writing
+from ..core.errors import InputError
+from ..core.files import replacing
 from ..emotions import EMOTION_TABLE
 from ..report.html import embedded, table as html_table
 from ..report.page import write_report
@@ -225,12 +225,7 @@ def write_picture(
 )->Path: # The file written
     "The joint figure as a file, whole or not at all; raises `OutputError`"
     out = Path(out)
-    part = out.with_name(f'.{out.name}.new')
-    with writing(out):
-        try:
-            draw_biosignals(found, title=title).savefig(part, format='png', dpi=150, facecolor='white')
-            os.replace(part, out)
-        finally: part.unlink(missing_ok=True)
+    with replacing(out) as part: draw_biosignals(found, title=title).savefig(part, format='png', dpi=150, facecolor='white')
     return out
 
 def write_page(

@@ -6,8 +6,6 @@
 __all__ = ['NEEDED', 'OPTIONAL', 'STUDY_FILES', 'plot_body_study', 'read_respondents', 'run_body_study']
 
 # %% ../../nbs/biosignals/11_study.ipynb #f46d1c96
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +18,8 @@ from tqdm.auto import tqdm
 
 from .combine import Biosignals, Clocks, check_settings, combine
 from .moments import PooledMoments, pool_moments
-from ..core.errors import FeaError, InputError, OutputError, writing
-from ..core.files import read_text_table
+from ..core.errors import FeaError, InputError, OutputError
+from ..core.files import read_text_table, refuse_existing, replacing_files
 from ..recordings.files import read_recording
 from ..report.style import FIRST, MARK, SECOND, STYLE, draw_band, panels
 from ..stats.resampling import LEVEL, SEED, bootstrap_mean
@@ -227,12 +225,9 @@ def _write_body_study(
     moments = study.moments.table if study.moments else pd.DataFrame(columns=['respondent', 'onsets', 'scrs', 'count', 'expected', 'excess', 'p'])
     tables = {'curves.csv': study.curves, 'respondents.csv': study.respondents, 'moments.csv': moments,
               'respondent_curves.csv': every[['respondent', *every.columns[:-1]]]}
-    with writing(out):
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out, prefix='.new-') as new:
-            for name, table in tables.items(): table.round(6).to_csv(Path(new)/name, index=False, lineterminator='\n')
-            plot_body_study(study.curves).savefig(Path(new)/'curves.png', dpi=150, facecolor='white')
-            for name in STUDY_FILES: os.replace(Path(new)/name, out/name)
+    with replacing_files(out) as new:
+        for name, table in tables.items(): table.round(6).to_csv(new/name, index=False, lineterminator='\n')
+        plot_body_study(study.curves).savefig(new/'curves.png', dpi=150, facecolor='white')
 
 def run_body_study(
     manifest:str|Path, # A CSV, see above
@@ -244,8 +239,7 @@ def run_body_study(
 )->_BodyStudy: # Tables; the same lie in `out`
     "A study from its manifest; raises `InputError` or `OutputError`"
     out, table = Path(out), _read_body_manifest(manifest)
-    there = [name for name in STUDY_FILES if (out/name).exists()]
-    if there and not overwrite: raise OutputError(f'{out/there[0]}: exists already and was kept; choose another folder, or allow overwriting')
+    refuse_existing(*(out/name for name in STUDY_FILES), overwrite=overwrite, advice='choose another folder, or allow overwriting')
     check_settings(width, options.get('mains', 50.), options.get('threshold', .05))
     study = _pool_study(read_respondents(table, width, progress, **options), dict(zip(table.respondent, table.stimulus_start, strict=True)), width)
     _write_body_study(study, out)

@@ -75,9 +75,9 @@ def baseline(
     overwrite:Overwrite=False, # Older ones
 )->None:
     "Make and write"
-    from fea.core.errors import OutputError
+    from fea.core.files import refuse_existing
     from fea.drift.baseline import baseline_of_recordings, write_baseline
-    if out.exists() and not overwrite: raise OutputError(f'{out}: exists already and was kept; choose another place, or replace it (--overwrite)')
+    refuse_existing(out, overwrite=overwrite, advice='choose another place, or replace it (--overwrite)')
     batch = _gather(results, videos, model, respondents, stills)
     made = baseline_of_recordings(batch, model)
     write_baseline(made, out, overwrite)

@@ -52,11 +52,10 @@ def report(
 )->None:
     "Write the page"
     from fea.cli.options import open_baseline
-    from fea.core.files import check_place
-    from fea.report.page import write_report
+    from fea.report.page import check_report_place, write_report
     from fea.faces.quality import frame_quality
     folder = result_folder(video, out)
-    check_place(folder/'report.html', overwrite)
+    check_report_place(folder/'report.html', overwrite)
     known = open_baseline(baseline) if baseline else None
     table = find_timeline(video, timeline, folder, fps, overwrite)
     folder.mkdir(parents=True, exist_ok=True)

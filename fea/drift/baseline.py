@@ -10,7 +10,6 @@ __all__ = ['BINS', 'SEED', 'ABOUT', 'NEEDED', 'BASELINE', 'Baseline', 'make_base
 # %% ../../nbs/drift/05_baseline.ipynb #6be48d00
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -19,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import InputError, OutputError, writing
+from ..core.errors import InputError, OutputError
+from ..core.files import refuse_existing, replace_file
 from ..core.models import model_path
 from .batches import Batch, batch_of_pictures, colour_pictures
 from fea.drift.embedding import (
@@ -216,18 +216,11 @@ def write_baseline(
     "Write a baseline, whole or not at all; raises `OutputError`, or `InputError` for settings that JSON cannot hold"
     path = Path(path)
     if path.suffix != '.json': raise OutputError(f'{path}: a baseline is written as .json')
-    if path.exists() and not overwrite: raise OutputError(f'{path}: exists already and was kept; choose another place, or replace it (--overwrite)')
+    refuse_existing(path, overwrite=overwrite, advice='choose another place, or replace it (--overwrite)')
     try: text = json.dumps(baseline_json(baseline), indent=1) + '\n'
     except (TypeError, ValueError) as e:
         raise InputError(f'{path}: settings or accuracy of the baseline hold something that JSON cannot ({e})') from e
-    part = path.with_name(f'.{path.name}.new')
-    try:
-        with writing(path):
-            part.write_text(text, encoding='utf-8')
-            os.replace(part, path)
-    finally:
-        if part.parent.is_dir(): part.unlink(missing_ok=True)
-    return path
+    return replace_file(path, text)
 
 # %% ../../nbs/drift/05_baseline.ipynb #2d4db79d
 def _read_measure(

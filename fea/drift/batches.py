@@ -18,7 +18,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from ..core.errors import InputError
-from ..core.files import file_checksum
+from ..core.files import source_checksum
 from fea.drift.measures import (
     MEASURES, MEASURE_TABLE, PICTURE_MEASURES, STILLS, contrast, judge_crops, measure_pictures, measure_rows,
     output_columns, read_quickly,
@@ -135,7 +135,7 @@ def _find_video(
     "The video that a timeline was made from, by its recorded name"
     wanted, sha = recorded(timeline, 'source', 'name'), recorded(timeline, 'source', 'sha256')
     fitting = [video for video in videos if (video.name == wanted if wanted else video.stem == name)]
-    if len(fitting) > 1 and sha: fitting = [video for video in fitting if file_checksum(video) == sha]
+    if len(fitting) > 1 and sha: fitting = [video for video in fitting if source_checksum(video) == sha]
     return fitting[0] if fitting else None
 
 # %% ../../nbs/drift/03_batches.ipynb #cf372ef2

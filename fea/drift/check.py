@@ -8,7 +8,6 @@ __all__ = ['VERDICTS', 'WORDS', 'FORMATS', 'DriftResult', 'plain', 'check_model'
 
 # %% ../../nbs/drift/09_check.ipynb #e83f35f5
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -19,7 +18,8 @@ import numpy as np
 import pandas as pd
 
 import fea
-from ..core.errors import InputError, OutputError, writing
+from ..core.errors import InputError, OutputError
+from ..core.files import refuse_existing, replace_file
 from .baseline import Baseline
 from .batches import Batch
 from .effects import EMBEDDING, NOT_COMPARED, UNITS, YES_NO, Thresholds, as_table, make_table
@@ -244,17 +244,10 @@ def write_drift(
     "Write a result; raises `OutputError` when that is not possible"
     path = Path(path)
     if path.suffix != '.json': raise OutputError(f'{path}: the result of a drift check is written as .json')
-    if path.exists() and not overwrite: raise OutputError(f'{path}: exists already and was kept; choose another place or allow overwriting')
+    refuse_existing(path, overwrite=overwrite)
     try: text = json.dumps(result.as_json(), indent=1, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error: raise OutputError(f'{path}: the result holds something that JSON cannot say ({error})') from error
-    temporary = path.with_name(f'.{path.name}.new')
-    try:
-        with writing(path):
-            temporary.write_text(text, encoding='utf-8')
-            os.replace(temporary, path)
-    finally:
-        if temporary.parent.is_dir(): temporary.unlink(missing_ok=True)
-    return path
+    return replace_file(path, text)
 
 # %% ../../nbs/drift/09_check.ipynb #c5aa15c4
 _RESULT_PARTS = ('verdict', 'sentences', 'notes', 'measures', 'shares', 'accuracy') # The other keys of the file are `about`

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 import fea
 from ..core.errors import OutputError, writing
-from ..core.files import replace_file
+from ..core.files import refuse_existing, replace_file
 from .check import FORMATS, DriftResult, counted, write_drift
 from .effects import NOT_COMPARED
 from .expected import expected_in_words
@@ -182,9 +182,7 @@ def check_folder(
 )->None:
     "Raises `OutputError` for a folder that holds an older check, or is none"
     if folder.exists() and not folder.is_dir(): raise OutputError(f'{folder}: is a file; choose another folder (--out)')
-    there = [name for name in FILES if (folder/name).exists()]
-    if there and not overwrite:
-        raise OutputError(f'{folder/there[0]}: exists already and was kept; choose another folder (--out), or replace it (--overwrite)')
+    refuse_existing(*(folder/name for name in FILES), overwrite=overwrite, advice='choose another folder (--out), or replace it (--overwrite)')
 
 # %% ../../nbs/drift/11_page.ipynb #1c7719b3
 def figures(

@@ -25,7 +25,7 @@ from tqdm.auto import tqdm
 
 import fea
 from ..core.errors import InputError, TruncatedVideoError
-from ..core.files import checksum, file_checksum
+from ..core.files import checksum, source_checksum
 from ..core.threads import StageTimes, ordered_map, prefetch, single_threaded_opencv
 from ..emotions import MEANING
 from .classifier import Classifier
@@ -54,7 +54,7 @@ def describe_run(
     "Where the numbers of a timeline come from"
     path = Path(info.path)
     return {'fea': fea.__version__, 'complete': False, 'reason': 'still running',
-            'source': {'name': path.name, 'sha256': file_checksum(path), 'kind': info.kind, 'width': info.width, 'height': info.height,
+            'source': {'name': path.name, 'sha256': source_checksum(path), 'kind': info.kind, 'width': info.width, 'height': info.height,
                        'rotation': info.rotation, 'fps': info.fps},
             'settings': asdict(settings) | {'fps': settings.fps or 'all', 'min_face': MIN_FACE, 'crop_scale': CROP_SCALE},
             'model': {'version': classifier.meta.version, 'sha256': classifier.meta.sha256},

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.errors import InputError, OutputError
-from ..core.files import file_checksum
+from ..core.files import refuse_existing, source_checksum
 from ..emotions import P_COLUMNS
 from .drawing import Box, Mark, Painter, overlap
 from .hiding import Hider
@@ -77,7 +77,7 @@ def _check_source(
     "Raise `InputError` for a timeline that is not this video's"
     if timeline.empty: raise InputError(f'{info.path}: its timeline holds no row, so nothing can be drawn; analyse the video first (fea analyze)')
     noted = timeline.attrs.get('fea', {}).get('source', {})
-    if noted.get('sha256') not in (None, file_checksum(info.path)):
+    if noted.get('sha256') not in (None, source_checksum(info.path)):
         raise InputError(f"{info.path}: the timeline was made from another file ({noted.get('name', 'unknown')}, by its checksum); "
                          'give that file, or analyse this one')
     centre = timeline.x + timeline.width/2, timeline.y + timeline.height/2
@@ -96,7 +96,7 @@ def _check_out(
     if out.exists() and os.path.samefile(video, out): raise InputError(f'{out}: is the source itself; choose another name')
     if video.is_dir() and out.parent.resolve() == video.resolve(): raise InputError(f'{out}: lies among the pictures; choose another folder')
     if out.is_dir(): raise OutputError(f'{out}: is a folder; choose another name')
-    if out.exists() and not overwrite: raise OutputError(f'{out}: exists already and was kept; choose another name or replace it (--overwrite)')
+    refuse_existing(out, overwrite=overwrite, advice='choose another name or replace it (--overwrite)')
 
 # %% ../../nbs/report/07_annotate.ipynb #602401e1
 def _note_ends(

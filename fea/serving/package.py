@@ -17,6 +17,7 @@ from pathlib import Path
 
 import fea
 from ..core.errors import InputError, ModelError, OutputError, writing
+from ..core.files import refuse_existing, replace_file
 from ..core.models import check_model, model_path, read_checksums
 from ..faces.classifier import Classifier
 from ..faces.detection import DETECTOR_MODEL
@@ -192,15 +193,9 @@ def build_package(
     data = pack(model_files(models) | _code_files())
     if out.is_dir(): raise OutputError(f'{out}: is a folder; give another name')
     if out.exists() and out.read_bytes() == data: return out
-    if out.exists() and not overwrite: raise OutputError(f'{out}: exists already and was kept; choose another place, or replace it (--overwrite)')
-    part = out.with_name(f'.{out.name}.part')
-    try:
-        with writing(out):
-            out.parent.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(data)
-            part.replace(out)
-    finally: part.unlink(missing_ok=True)
-    return out
+    refuse_existing(out, overwrite=overwrite, advice='choose another place, or replace it (--overwrite)')
+    with writing(out): out.parent.mkdir(parents=True, exist_ok=True)
+    return replace_file(out, data)
 
 # %% ../../nbs/serving/03_package.ipynb #20a3ebf3
 def unpack(

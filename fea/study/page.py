@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ..core.errors import writing
+from ..core.files import replace_file
 from ..report.html import as_table, embedded, number
 from .plots import LABELS, draw_comparison, draw_groups, draw_stimulus, largest_groups, split_columns, title_of
 
@@ -268,9 +268,4 @@ def write_study_report(
     study:'Study', # Results; its folder gets `report.html`
 )->Path: # The file
     "Write the page, whole or not at all; raises `OutputError` when the place refuses"
-    place = study.folder/'report.html'
-    with writing(place):
-        new = place.with_suffix('.new')
-        new.write_text(_study_page(study), encoding='utf-8')
-        new.replace(place)
-    return place
+    return replace_file(study.folder/'report.html', _study_page(study))

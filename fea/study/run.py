@@ -7,13 +7,12 @@ __all__ = ['TABLES', 'run_study']
 
 # %% ../../nbs/study/08_run.ipynb #287b7026
 import json
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import InputError, OutputError, writing
+from ..core.files import replacing_files
 from ..faces.classifier import Classifier
 from .comparisons import choose_comparisons
 from .manifest import find_durations, read_manifest, read_recordings
@@ -36,15 +35,14 @@ def _write_study(
     pictures = [p for name in ('stimulus', 'comparison') for p in study.folder.glob(f'figures/{name}_*')]
     if there and not overwrite and not _is_study(study.folder):
         raise OutputError(f'{study.folder/there[0]}: exists already and is not of a study; choose another folder (--out), or --overwrite')
-    with writing(study.folder), tempfile.TemporaryDirectory(dir=study.folder) as new:
+    with replacing_files(study.folder) as new:
         for table in TABLES:
             frame = getattr(study, table)
             if not len(frame.columns): continue # nothing of this kind was asked for
-            if kind == 'csv': frame.to_csv(f'{new}/{table}.csv', index=False, float_format='%.6g', lineterminator='\n')
-            else: frame.to_parquet(f'{new}/{table}.parquet', index=False)
-        Path(new, 'study.json').write_text(json.dumps(study.about, indent=1, ensure_ascii=False), encoding='utf-8')
+            if kind == 'csv': frame.to_csv(new/f'{table}.csv', index=False, float_format='%.6g', lineterminator='\n')
+            else: frame.to_parquet(new/f'{table}.parquet', index=False)
+        (new/'study.json').write_text(json.dumps(study.about, indent=1, ensure_ascii=False), encoding='utf-8')
         for old in [*(study.folder/n for n in there), *pictures]: old.unlink()
-        for file in Path(new).iterdir(): shutil.move(file, study.folder/file.name)
 
 # %% ../../nbs/study/08_run.ipynb #629da4cc
 def _is_study(

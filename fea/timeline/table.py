@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..core.errors import InputError, OutputError, writing
+from ..core.errors import InputError, OutputError
+from ..core.files import refuse_existing, replacing
 from ..emotions import EMOTIONS, NEGATIVE_COLUMNS, P_COLUMNS
 
 # %% ../../nbs/timeline/01_table.ipynb #1aad0add
@@ -196,18 +197,13 @@ def write_timeline(
     "Write a timeline and its metadata; raises `OutputError` when that is not possible"
     path, meta = Path(path), json.dumps(metadata if metadata is not None else timeline.attrs.get('fea', {}), indent=1)
     if path.suffix not in ('.csv', '.parquet'): raise OutputError(f'{path}: a timeline is written as .csv or .parquet')
-    if path.exists() and not overwrite: raise OutputError(f'{path}: exists already and was kept; choose another place or allow overwriting')
-    temporary = path.with_name(f'.{path.name}.new')
-    try:
-        with writing(path):
-            if path.suffix == '.csv':
-                temporary.write_text(meta)
-                os.replace(temporary, path.with_suffix('.json'))
-                timeline.to_csv(temporary, index=False, lineterminator='\n')
-            else: _write_parquet(timeline, temporary, meta)
-            os.replace(temporary, path)
-    finally:
-        if temporary.parent.is_dir(): temporary.unlink(missing_ok=True)
+    refuse_existing(path, overwrite=overwrite)
+    with replacing(path) as part:
+        if path.suffix == '.csv':
+            part.write_text(meta)
+            os.replace(part, path.with_suffix('.json'))
+            timeline.to_csv(part, index=False, lineterminator='\n')
+        else: _write_parquet(timeline, part, meta)
     return path
 
 # %% ../../nbs/timeline/01_table.ipynb #33da005a

@@ -18,7 +18,7 @@ from typing import Any
 import onnx
 
 from ..core.errors import InputError, OutputError
-from ..core.files import checksum
+from ..core.files import checksum, replace_file
 from ..emotions import EMOTIONS
 from ..faces.classifier import Classifier
 from ..stats.metrics import SMALL_GROUP
@@ -27,7 +27,7 @@ from fea.train.card_page import (
     SELECTION, SOURCES, SPLITS, VALIDITY, WEAK_SPOTS, card_markdown, disturbance, paragraphs, percent, share,
 )
 from .loop import kept_epoch
-from .network import create_network, write_whole
+from .network import create_network
 
 # %% ../../nbs/train/08_card.ipynb #7d03f58b
 FILES = { # What a model folder may hold, and under which licence
@@ -318,7 +318,7 @@ def write_card(
     written = []
     try:
         for path, content in contents.items():
-            write_whole(path, content)
+            replace_file(path, content)
             written.append(path)
     except OutputError:
         for path in written:

@@ -24,14 +24,14 @@ from torch import nn
 from torchvision.models import MobileNetV2
 
 from ..core.errors import InputError, writing
-from ..core.files import checksum
+from ..core.files import checksum, replace_file
 from ..emotions import EMOTIONS
 from ..stats.metrics import fit_temperature
 from ..faces.classifier import Classifier, ModelMeta, prepare
 from ..stats.metrics import softmax
 from .data import NO_CLASS, FaceSet, vote_class
 from .loop import TrainingConfig, kept_epoch, predict_logits, score
-from .network import load_network, save_network, write_whole
+from .network import load_network, save_network
 
 # %% ../../nbs/train/07_export.ipynb #b392623e
 def _model_metadata(
@@ -81,7 +81,7 @@ def _export_onnx(
     del model.metadata_props[:], model.graph.metadata_props[:]
     _add_features(model)
     onnx.helper.set_model_props(model, {'fea': json.dumps(metadata)})
-    write_whole(path, model.SerializeToString())
+    replace_file(path, model.SerializeToString())
 
 # %% ../../nbs/train/07_export.ipynb #1c8f26ae
 def update_checksums(
@@ -125,7 +125,7 @@ def quantise(
         model = onnx.load(done)
     model.producer_name = 'fea'
     onnx.helper.set_model_props(model, properties)
-    write_whole(target, model.SerializeToString())
+    replace_file(target, model.SerializeToString())
 
 # %% ../../nbs/train/07_export.ipynb #db1b50c5
 def _time_classifier(

@@ -25,12 +25,13 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from ..core.errors import InputError
+from ..core.files import replace_file
 from ..emotions import EMOTIONS
 from ..faces.classifier import Classifier
 from ..stats.metrics import softmax
 from .data import NO_CLASS, Augmentation, FaceSet, augment, batches, enlarge, vote_class, vote_distribution
 from .evaluation import predict
-from .network import create_network, write_whole
+from .network import create_network
 
 # %% ../../nbs/train/04_loop.ipynb #500c14d5
 @dataclass(frozen=True)
@@ -286,7 +287,7 @@ def save_checkpoint(
              'run': json.dumps(run), 'log': json.dumps(log)}
     content = io.BytesIO()
     torch.save(state, content)
-    write_whole(path, content.getvalue())
+    replace_file(path, content.getvalue())
 
 # %% ../../nbs/train/04_loop.ipynb #8623c042
 def load_checkpoint(

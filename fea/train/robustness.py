@@ -21,13 +21,13 @@ from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
 from ..core.errors import InputError, writing
+from ..core.files import replace_file
 from ..faces.classifier import Classifier
 from ..faces.detection import Face, FaceDetector, crop_face, is_classifiable
 from ..stats.metrics import metrics_by_group, plot_confusion, plot_reliability, softmax
 from ..stats.resampling import bootstrap_interval, estimate, wilson
 from .data import NO_CLASS, FaceSet, compress, vote_class
 from .evaluation import HEADLINE, RULES, evaluate, predict, predict_views
-from .network import write_whole
 
 # %% ../../nbs/train/06_robustness.ipynb #8c35ba28
 def place_face(
@@ -276,5 +276,5 @@ def write_evaluation(
         folder.mkdir(parents=True, exist_ok=True)
         for name, figure in figures.items(): figure.savefig(folder/f'{name}.png', dpi=150)
     for figure in figures.values(): plt.close(figure)
-    write_whole(folder/'metrics.json', (json.dumps(found, indent=1) + '\n').encode())
+    replace_file(folder/'metrics.json', (json.dumps(found, indent=1) + '\n').encode())
     return folder/'metrics.json'

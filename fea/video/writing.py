@@ -6,7 +6,6 @@
 __all__ = ['SLACK', 'RATES', 'ENCODER', 'Shown', 'shown_frames', 'Look', 'new_file', 'advance', 'write_video']
 
 # %% ../../nbs/video/04_writing.ipynb #afbbcbcc
-import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -27,7 +26,8 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from tqdm.auto import tqdm
 
-from ..core.errors import InputError, OutputError, TruncatedVideoError, writing
+from ..core.errors import InputError, OutputError, TruncatedVideoError
+from ..core.files import replacing
 from ..core.threads import prefetch
 from ..emotions import MEANING
 from .decoding import Damage, ImageConverter, clock_of, every_frame, open_video
@@ -245,17 +245,12 @@ def new_file(
     path:Path, # Where the result shall be
 )->Iterator[Path]: # A file beside it, to be written
     "The name appears when the file is whole; raises `OutputError` when the place refuses"
-    part = path.with_name(f'.{path.name}.part')
-    try:
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try: yield part
-            except av.FFmpegError as error:
-                if isinstance(error, OSError): raise
-                raise OutputError(f'{path}: cannot be written ({error.strerror}); choose another folder') from error
-            os.replace(part, path)
-    finally:
-        with suppress(OSError): part.unlink(missing_ok=True)
+    with replacing(path) as part:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try: yield part
+        except av.FFmpegError as error:
+            if isinstance(error, OSError): raise
+            raise OutputError(f'{path}: cannot be written ({error.strerror}); choose another folder') from error
 
 # %% ../../nbs/video/04_writing.ipynb #80ba6e35
 def advance(
