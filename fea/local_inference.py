@@ -19,7 +19,7 @@ import pandas as pd
 from .core.errors import FeaError, InputError, TruncatedVideoError
 from .core.models import model_path
 from .core.threads import StageTimes
-from .faces.analysis import Settings, Stills, analysed, check_request, collect, describe_run, run_summary
+from .faces.analysis import Settings, Stills, analyze_stills, check_analysis, collect_rows, describe_analysis, run_summary
 from .faces.classifier import Classifier
 from .faces.detection import DETECTOR_MODEL, LONG_SIDE, SCORE_THRESHOLD
 from .faces.tracking import FaceTracker
@@ -45,17 +45,17 @@ def analyze(
 )->pd.DataFrame: # The timeline; how it was made is in `.attrs['fea']`
     "Timeline of a video; raises `InputError` or `OutputError`, warns when the video breaks off and keeps what could be read"
     settings = Settings(fps, long_side, score_threshold)
-    check_request(video, fps, out, settings)
+    check_analysis(video, fps, out, settings)
     info, classifier = probe_source(video), classifier or Classifier()
     finder = Path(detector) if detector is not None else model_path(DETECTOR_MODEL)
-    metadata = describe_run(info, settings, classifier, consent, finder)
+    metadata = describe_analysis(info, settings, classifier, consent, finder)
     if out is not None and resume and (Path(out)/f'{RESULT}.{kind}').exists(): return read_finished(Path(out)/f'{RESULT}.{kind}', metadata)
     writer = None if out is None else TimelineWriter(out, kind, metadata, overwrite, resume)
     done = writer.done if writer else make_timeline([])
     tracker, times, started = FaceTracker(), StageTimes(), (time.perf_counter(), time.process_time())
     stills = Stills(video, fps, max(0., float(done.time.max()) - tracker.memory) if len(done) else 0.)
     try:
-        new = collect(analysed(stills, settings, classifier, tracker, done, times, finder), writer, progress_bar(info, progress))
+        new = collect_rows(analyze_stills(stills, settings, classifier, tracker, done, times, finder), writer, progress_bar(info, progress))
         timeline = pd.concat([done, new], ignore_index=True)
         wall, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
         metadata |= run_summary(timeline, stills.error) | {'seconds': {k: round(v, 2) for k, v in {'wall': wall, 'cpu': cpu, **times}.items()}}

@@ -24,7 +24,7 @@ from ..core.errors import InputError, OutputError, writing
 from ..core.files import replace_file
 from ..core.models import model_path
 from ..core.threads import ordered_map, prefetch, single_threaded_opencv
-from ..faces.analysis import Finding, Settings, Stills, check_request, describe_run, face_finder, follow
+from ..faces.analysis import Finding, Settings, Stills, check_analysis, describe_analysis, make_face_finder, number_faces
 from ..faces.classifier import Classifier
 from ..faces.detection import DETECTOR_MODEL
 from ..faces.tracking import FaceTracker
@@ -154,8 +154,8 @@ def _find_crops(
 )->Iterator[Finding]: # In order, with track numbers
     "Detect, crop and follow, as `analyze` does"
     with single_threaded_opencv(), ThreadPoolExecutor(workers) as pool:
-        found = (finding for _, finding in ordered_map(pool, face_finder(settings, crop_size), prefetch(stills)))
-        yield from follow(found, FaceTracker(), make_timeline([]))
+        found = (finding for _, finding in ordered_map(pool, make_face_finder(settings, crop_size), prefetch(stills)))
+        yield from number_faces(found, FaceTracker(), make_timeline([]))
 
 # %% ../../nbs/aws/03_packs.ipynb #d47806ee
 @dataclass(frozen=True)
@@ -245,7 +245,7 @@ def _pack_source(
 )->tuple[Source, list[Pack]]: # What it is, what is sent
     "Pack one source; raises `InputError` or `OutputError`"
     info = probe_source(video)
-    about = describe_run(info, how.settings, how.classifier, None, model_path(DETECTOR_MODEL))
+    about = describe_analysis(info, how.settings, how.classifier, None, model_path(DETECTOR_MODEL))
     stills = Stills(video, how.settings.fps)
     packs = _pack_clip(name, info) if form == 'clips' else (pack_crops if form == 'crops' else _pack_frames)(name, stills, info, how)
     times = [json.loads(line)['time'] for line in (how.folder/f'{name}.jsonl').read_text().splitlines()] if form != 'clips' else []
@@ -266,7 +266,7 @@ def pack_all(
     if form not in FORMS: raise InputError(f"form {form!r}: give {', '.join(FORMS)}")
     sources = find_sources(videos)
     if not sources: raise InputError('no video was given')
-    for video in sources: check_request(video, how.settings.fps, None, how.settings)
+    for video in sources: check_analysis(video, how.settings.fps, None, how.settings)
     with writing(how.folder): how.folder.mkdir(parents=True, exist_ok=True)
     names = [f.name for f in result_folders(sources, how.folder)]
     packed, refused = list[tuple[Source, list[Pack]]](), dict[str, str]()

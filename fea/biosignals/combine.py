@@ -7,8 +7,6 @@ __all__ = ['BODY_COLUMNS', 'FILES', 'Clocks', 'align', 'Body', 'Biosignals', 'ch
            'run_biosignals']
 
 # %% ../../nbs/biosignals/09_combine.ipynb #db9028b7
-import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,8 +22,8 @@ from .eeg import PAIRS, EegResult, band_powers
 from .heart import HeartResult, bin_heart, heart_rate
 from .moments import Moments, circumplex, describe_moments, expression_onsets, find_moments, skin_spans
 from .skin import SkinResult, bin_skin, skin_conductance
-from ..core.errors import InputError, OutputError, writing
-from ..core.files import file_checksum
+from ..core.errors import InputError
+from ..core.files import refuse_existing, replacing_files, source_checksum
 from ..recordings.files import read_recording
 from ..recordings.processing import bin_edges
 from ..recordings.signals import Recording, list_signals
@@ -344,7 +342,7 @@ def _describe_biosignals(
     "Where the added columns come from"
     path, a = Path(recording), found.alignment
     there = [c for c in BODY_COLUMNS if c.name in found.timeline]
-    return {'recording': {'name': path.name, 'sha256': file_checksum(path) if path.is_file() else None}, 'fea': fea.__version__, 'settings': settings,
+    return {'recording': {'name': path.name, 'sha256': source_checksum(path) if path.is_file() else None}, 'fea': fea.__version__, 'settings': settings,
             'alignment': {'method': a.method, 'offset': a.offset, 'skew': a.skew, 'residual': a.residual, 'matched': a.matched, 'overlap': a.overlap},
             'columns': {c.name: f'{c.meaning} ({c.unit})' for c in there}, 'notes': list(found.notes)}
 
@@ -356,8 +354,7 @@ def check_free(
     overwrite:bool, # Whether older results may be replaced
 )->None:
     "Refuse to replace older results; raises `OutputError`"
-    old = [name for name in FILES if (Path(folder)/name).exists()]
-    if old and not overwrite: raise OutputError(f'{Path(folder)/old[0]}: exists already and was kept; choose another folder, or allow overwriting')
+    refuse_existing(*(Path(folder)/name for name in FILES), overwrite=overwrite, advice='choose another folder, or allow overwriting')
 
 def _write_biosignals(
     found:Biosignals, # From `combine`
@@ -371,12 +368,9 @@ def _write_biosignals(
     moments = found.moments.table if found.moments else pd.DataFrame(columns=['onset', 'scr', 'latency', 'amplitude'])
     plane = pd.DataFrame(columns=['time', 'valence', 'arousal']) if found.plane is None else found.plane
     tables = {'biosignals_bins.csv': found.bins, 'biosignals_scrs.csv': found.scrs, 'biosignals_moments.csv': moments, 'biosignals_circumplex.csv': plane}
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix='.new-') as new:
-            write_timeline(found.timeline, Path(new)/'biosignals.csv', found.timeline.attrs.get('fea', {}) | {'biosignals': about})
-            for name, table in tables.items(): table.round(6).to_csv(Path(new)/name, index=False, lineterminator='\n')
-            for name in FILES: os.replace(Path(new)/name, folder/name)
+    with replacing_files(folder) as new:
+        write_timeline(found.timeline, new/'biosignals.csv', found.timeline.attrs.get('fea', {}) | {'biosignals': about})
+        for name, table in tables.items(): table.round(6).to_csv(new/name, index=False, lineterminator='\n')
     return [folder/name for name in FILES if name.endswith('.csv')]
 
 # %% ../../nbs/biosignals/09_combine.ipynb #ac3c4f24

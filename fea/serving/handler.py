@@ -31,7 +31,7 @@ from ..core.errors import InputError
 from ..core.models import check_model
 from ..core.threads import ordered_map, single_threaded_opencv
 from ..emotions import EMOTIONS
-from ..faces.analysis import BATCH, Finding, Settings, face_finder
+from ..faces.analysis import BATCH_SIZE, Finding, Settings, make_face_finder
 from ..faces.classifier import Classifier
 from ..faces.detection import DETECTOR_MODEL, LONG_SIDE, Face, FaceDetector
 from ..local_inference import analyze
@@ -54,7 +54,7 @@ def model_fn(
     classifier, detector = Classifier(check_model(folder/'model.onnx')), check_model(folder/DETECTOR_MODEL)
     classifier.predict([np.zeros((48, 48, 3), np.uint8)])
     FaceDetector(detector)
-    return ServedModel(classifier, detector, face_finder(Settings(), classifier.meta.crop_size, detector))
+    return ServedModel(classifier, detector, make_face_finder(Settings(), classifier.meta.crop_size, detector))
 
 # %% ../../nbs/serving/01_handler.ipynb #f72b61de
 class RequestError(InputError):
@@ -248,7 +248,7 @@ def _answer_members(
         for _, seen in ordered_map(pool, partial(look, model, view), members):
             batch.append(seen)
             crops += len(seen.crops)
-            if crops >= BATCH or len(batch) >= 4 * BATCH:
+            if crops >= BATCH_SIZE or len(batch) >= 4 * BATCH_SIZE:
                 yield from _judge_looks(batch, model, view)
                 batch, crops = [], 0
         yield from _judge_looks(batch, model, view)
