@@ -29,6 +29,7 @@ from ..emotions import EMOTIONS, EMOTION_TABLE, MEANING
 from ..faces.quality import QUALITY_TABLE, format_figure, quality_notes, quality_summary, recorded
 from .html import WEB_FILES, as_json, flat_facts, page_style, percent, policy, swatch, table, tiles, web_file
 from .plots import label_shares, plot_timeline, source_name, spells
+from ..stats.peaks import find_maxima
 from ..timeline.table import format_timestamp, still_spans
 from ..video.sources import file_kind
 
@@ -45,36 +46,17 @@ def smooth(
     padded = np.convolve(values, kernel)[half:half + len(values)]
     return padded/np.convolve(np.ones(len(values)), kernel)[half:half + len(values)]
 
-# %% ../../nbs/report/04_page.ipynb #1afc9fca
-def _find_maxima(
-    values:np.ndarray, # Float (n,)
-    floor:float, # What stands before the first and after the last value
-    least:float, # Smallest prominence
-)->list[tuple[int, float]]: # Position (the middle of a plateau) and prominence
-    "Local maxima that stand out"
-    line, found = np.r_[floor, values, floor], list[tuple[int, float]]()
-    starts = np.flatnonzero(np.r_[True, line[1:] != line[:-1]])
-    ends = np.r_[starts[1:], len(line)] - 1
-    levels = line[starts]
-    for i in np.flatnonzero((levels[1:-1] > levels[:-2]) & (levels[1:-1] > levels[2:])) + 1:
-        higher = np.flatnonzero(levels > levels[i])
-        left, right = higher[higher < i], higher[higher > i]
-        before, after = levels[left[-1] if len(left) else 0:i], levels[i + 1:right[0] + 1 if len(right) else None]
-        rise = float(levels[i] - max(before.min(), after.min()))
-        if rise >= least: found.append((int(starts[i] + ends[i])//2 - 1, rise))
-    return found
-
 # %% ../../nbs/report/04_page.ipynb #013200bb
 _PEAK_COLUMNS = ('face', 'emotion', 'time', 'start', 'end', 'height', 'prominence')
 
 def _peak_rows(
     spell:pd.DataFrame, # Rows without a gap, with `start` and `end`, from `spells`
     curve:np.ndarray, # Smoothed probability of one emotion
-    maxima:list[tuple[int, float]], # From `_find_maxima`
+    maxima:pd.DataFrame, # From `find_maxima`
 )->list[dict[str, Any]]: # `time`, `start`, `end`, `height`, `prominence`
     "Where each peak is, and from when until when it is above half its rise"
     rows = []
-    for place, rise in maxima:
+    for place, rise in zip(maxima['index'], maxima.prominence, strict=True):
         low = np.flatnonzero(curve < curve[place] - rise/2)
         first = low[low < place].max(initial=-1) + 1
         last = low[low > place].min(initial=len(curve)) - 1
@@ -97,8 +79,9 @@ def find_peaks(
             curves = [smooth(piece[emotion.column].to_numpy(), width) for piece in pieces]
             floor = min(curve.min() for curve in curves)
             for piece, curve in zip(pieces, curves, strict=True):
-                found = _peak_rows(piece, curve, _find_maxima(curve, floor, least))
-                rows += [{'face': face, 'emotion': emotion.name} | row for row in found]
+                maxima = find_maxima(np.r_[floor, curve, floor], least) # so that a smile at the end of a spell counts, too
+                maxima['index'] -= 1
+                rows += [{'face': face, 'emotion': emotion.name} | row for row in _peak_rows(piece, curve, maxima)]
     table = pd.DataFrame(rows, columns=list(_PEAK_COLUMNS)).astype({'face': 'Int64'})
     return table.sort_values(['prominence', 'time'], ascending=[False, True], kind='stable', ignore_index=True)
 

@@ -25,7 +25,7 @@ from fea.study.curves import (
 )
 from .manifest import Recording
 from fea.study.scores import (
-    CLOSING, OPENING, StudySettings, curve_table, peak_table, percentages, respondent_scores, score_table, segment_table,
+    CLOSING, OPENING, StudySettings, curve_table, find_curve_peaks, percentages, respondent_scores, score_table, segment_table,
 )
 from ..video.sources import check_fps
 
@@ -213,7 +213,7 @@ def compute_study(
             'scores': by_group(traces, respondents, lambda t: score_table(t, respondent_scores(t, s.threshold), s.threshold, s.level, s.draws, s.seed)),
             'respondent_scores': stack({k: t.reset_index() for k, t in own.items()}),
             'percentages': by_group(traces, respondents, lambda t: percentages(t, s.threshold, s.level)),
-            'peaks': stack({k: peak_table(everybody[everybody.stimulus == k], s.bin, s.prominence) for k in traces}),
+            'peaks': stack({k: find_curve_peaks(everybody[everybody.stimulus == k], s.bin, s.prominence) for k in traces}),
             'segments': stack({k: segment_table(t, segments[segments.stimulus == k], s.threshold, s.level) for k, t in traces.items()
                                if (segments.stimulus == k).any()}) if segments is not None else pd.DataFrame(),
             'differences': differences, 'comparisons': compared}

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['THRESHOLD', 'OPENING', 'CLOSING', 'SCORES', 'curve_table', 'percentages', 'respondent_scores', 'score_table',
-           'read_segments', 'segment_values', 'segment_table', 'find_peaks', 'peak_table', 'StudySettings']
+           'read_segments', 'segment_values', 'segment_table', 'find_curve_peaks', 'StudySettings']
 
 # %% ../../nbs/study/02_scores.ipynb #fd450650
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ import pandas as pd
 
 from ..core.errors import InputError
 from ..core.files import read_text_table
+from ..stats.peaks import find_maxima
 from ..stats.resampling import DRAWS, LEVEL, SEED, bootstrap_mean, percentile_interval, wilson_interval
 from .curves import MEASURES, Traces
 
@@ -197,47 +198,10 @@ def segment_table(
     scenes = segments[['label', 'start', 'end']].loc[segments.index.repeat(len(MEASURES))].reset_index(drop=True)
     return scenes.assign(measure=list(MEASURES) * len(segments)).join(table).assign(share=share)
 
-# %% ../../nbs/study/02_scores.ipynb #d85ec5f2
-def _peak_at(
-    values:np.ndarray, # A curve without `nan`
-    peak:int, # Index of a local maximum
-)->tuple[float, float]: # Prominence, and width in samples
-    "How far a peak stands out, and how wide it is halfway down"
-    left, right = values[:peak + 1][::-1], values[peak:]
-    def until_higher(side:np.ndarray)->np.ndarray:
-        higher = np.flatnonzero(side > values[peak])
-        return side[:higher[0]] if len(higher) else side
-    prominence = float(values[peak] - max(until_higher(left).min(), until_higher(right).min()))
-    level, width = values[peak] - prominence / 2, 0.
-    for side in (left, right): # a plateau's other half is part of the width
-        reached = np.flatnonzero(side <= level)
-        k = int(reached[0]) if len(reached) else len(side) - 1
-        width += k - ((level - side[k]) / (side[k - 1] - side[k]) if side[k] < level else 0)
-    return prominence, width
-
-# %% ../../nbs/study/02_scores.ipynb #c134ebc3
-def find_peaks(
-    values:np.ndarray, # A curve; it is taken apart where it is `nan`
-    prominence:float=0., # Least prominence that counts
-)->pd.DataFrame: # `index` (of the middle of a plateau), `height`, `prominence`, `width` (samples)
-    "The peaks of a curve, in the order of time"
-    rows, finite = [], np.flatnonzero(np.isfinite(values))
-    for piece in np.split(finite, np.flatnonzero(np.diff(finite) > 1) + 1):
-        if len(piece) < 3: continue
-        y = values[piece]
-        starts = np.r_[0, np.flatnonzero(np.diff(y)) + 1] # of runs of equal values
-        ends = np.r_[starts[1:], len(y)] - 1
-        for first, last in zip(starts[1:-1], ends[1:-1], strict=True):
-            if y[first - 1] < y[first] > y[last + 1]:
-                middle = int(first + last) // 2
-                rows.append((piece[middle], y[middle], *_peak_at(y, middle)))
-    table = pd.DataFrame(rows, columns=['index', 'height', 'prominence', 'width']).astype({'index': int})
-    return table[table.prominence >= prominence].reset_index(drop=True)
-
 # %% ../../nbs/study/02_scores.ipynb #15269179
 _PROMINENCE = .05 # of a mean curve
 
-def peak_table(
+def find_curve_peaks(
     curves:pd.DataFrame, # From `curve_table`
     width:float, # Of a bin, s
     prominence:float=_PROMINENCE, # Least prominence that counts
@@ -245,7 +209,7 @@ def peak_table(
     "Peaks of the mean curves"
     tables = []
     for measure, curve in curves.groupby('measure', sort=False):
-        found = find_peaks(curve['mean'].to_numpy(), prominence)
+        found = find_maxima(curve['mean'].to_numpy(), prominence)
         at = curve.iloc[found['index']].reset_index(drop=True)
         tables.append(pd.DataFrame({'measure': measure, 'time': at.time + width / 2, 'height': found.height, 'low': at.low, 'high': at.high,
                                     'prominence': found.prominence, 'width': found.width * width, 'n': at.n}))
