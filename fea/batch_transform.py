@@ -33,7 +33,8 @@ from .core.files import checksum, refuse_existing
 from .faces.analysis import Settings
 from .faces.classifier import Classifier
 from .faces.detection import LONG_SIDE
-from .local_inference import Outcome, find_sources, result_folders
+from .local_inference import Outcome
+from .video.inputs import find_sources, result_folders
 from .serving.package import build_package, check_version
 from .timeline.results import RESULT
 from .timeline.table import read_timeline

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from .session import s3_client, split_url, talking_to
 from ..core.errors import InputError, OutputError
 from ..core.files import replace_file
-from ..extract import prepare_folder
+from ..video.stills import prepare_folder
 from ..timeline.table import FRAME_NAME, frame_name
 from ..video.sources import FRAME_INDEX, PARTIAL_INDEX, find_index, read_index
 

@@ -28,7 +28,7 @@ from ..faces.analysis import Finding, Settings, Stills, check_analysis, describe
 from ..faces.classifier import Classifier
 from ..faces.detection import DETECTOR_MODEL
 from ..faces.tracking import FaceTracker
-from ..local_inference import find_sources, result_folders
+from ..video.inputs import find_sources, result_folders
 from ..serving.handler import MAX_MEMBER, MAX_PIXELS
 from ..timeline.table import FRAME_NAME, frame_index, frame_name, make_timeline
 from ..video.sources import Frame, SourceInfo, list_images, probe_source, progress_bar

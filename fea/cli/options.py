@@ -89,7 +89,7 @@ def result_folder(
     out:Path, # Folder of all results
 )->Path: # Where its results lie
     "The folder that `fea analyze` uses, too; raises `InputError` for a folder of videos"
-    from fea.local_inference import find_sources, result_folders
+    from fea.video.inputs import find_sources, result_folders
     sources = find_sources([video])
     if sources != [video]: raise InputError(f'{video}: holds {len(sources)} videos; give them one by one')
     return result_folders(sources, out)[0]

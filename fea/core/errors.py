@@ -16,6 +16,10 @@ class FeaError(Exception):
     "What went wrong, with which file, and what to do: one sentence for the user"
     exit_code = 1
 
+    def _render_traceback_(self)->list[str]: # Lines that Jupyter shows
+        "The sentence alone: Jupyter asks an error for this before it prints a traceback"
+        return [f'{type(self).__name__}: {self}']
+
 # %% ../../nbs/core/01_errors.ipynb #4e6281e2
 class InputError(FeaError):
     "A file or an argument that cannot be used as given"

@@ -26,7 +26,7 @@ from fea.drift.measures import (
 from ..emotions import EMOTIONS
 from ..faces.classifier import Classifier
 from ..faces.quality import brightness, recorded, recorded_settings, sharpness
-from ..local_inference import find_sources
+from ..video.inputs import find_sources
 from ..timeline.results import RESULT
 from ..timeline.table import COLUMNS
 
