@@ -28,7 +28,7 @@ from .aws.answers import check_answer, finish_source
 from .aws.cost import cores, describe_estimate, estimate
 from .aws.packs import MB, PACK_MB, RECORD, Pack, Packing, Shipment, load_shipment, pack_all, save_shipment
 from .aws.session import Cloud, asking, client, download_object, list_objects, put_object
-from .core.errors import FeaError, InputError, OutputError, TruncatedVideoError
+from .core.errors import FeaError, InputError, OutputError, TruncatedVideoError, missing_extra
 from .core.files import checksum, refuse_existing
 from .faces.analysis import Settings
 from .faces.classifier import Classifier
@@ -55,7 +55,7 @@ def find_image(
         return image
     if image == 'pytorch': warnings.warn('the image pytorch-inference 2.6 has had no patches since June 2026; prefer ray or an own image', stacklevel=2)
     try: from sagemaker.core import image_uris
-    except ImportError as e: raise InputError("finding AWS's images needs its SDK: pip install 'fea[aws]', or give the address of an image") from e
+    except ImportError as e: raise missing_extra('aws', "finding AWS's images needs its SDK", 'or give the address of an image') from e
     try: return image_uris.retrieve(region=region, instance_type=instance_type, **IMAGES[image])
     except ValueError as e: raise InputError(f"image {image!r}: {' '.join(str(e).split())[:300]}") from e
 

@@ -21,7 +21,7 @@ from typing import Any
 from .tasks import ROOT_PREFIX, Workspaces, remove_leftovers
 from .uploads import Limits
 from .views import Visit, literal, show_about, show_study, show_videos
-from ..core.errors import InputError
+from ..core.errors import InputError, missing_extra
 
 # %% ../../nbs/app/05_page.ipynb #c13c9dca
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ def main(
 )->None:
     "Serve the page until Ctrl-C; raises `InputError` when that is not possible"
     try: from streamlit.web import bootstrap
-    except ImportError as e: raise InputError("the page needs Streamlit: pip install 'fea[app]'") from e
+    except ImportError as e: raise missing_extra('app', 'the page needs Streamlit') from e
     if max_upload_mb < 1: raise InputError(f'an upload limit of {max_upload_mb} MB lets nothing in; give at least 1')
     _check_port(host, port)
     remove_leftovers(Path(tempfile.gettempdir()))

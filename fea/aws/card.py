@@ -16,7 +16,7 @@ from datetime import datetime
 from importlib import import_module
 from typing import Any
 
-from ..core.errors import InputError
+from ..core.errors import InputError, missing_extra
 from ..emotions import EMOTIONS
 
 # %% ../../nbs/aws/10_card.ipynb #ef7334a4
@@ -128,7 +128,7 @@ def check_card(
 )->dict[str, Any]: # The same
     "Compare a card with SageMaker's schema; raises `InputError` that names the field"
     try: jsonschema = import_module('jsonschema')
-    except ImportError as e: raise InputError("checking a model card needs jsonschema, which is not installed: pip install 'fea[aws]'") from e
+    except ImportError as e: raise missing_extra('aws', 'checking a model card needs jsonschema') from e
     errors = list(jsonschema.Draft7Validator(_CARD_SCHEMA).iter_errors(content))
     if errors:
         worst = deepest(jsonschema.exceptions.best_match(errors))

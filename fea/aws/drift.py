@@ -23,7 +23,7 @@ from .answers import read_probabilities
 from .monitoring import publish_metrics, read_rows
 from .session import Cloud, list_objects, put_object
 from .steps import ARCHIVE, PROCESSING, work_step
-from ..core.errors import InputError
+from ..core.errors import DISTRIBUTION, InputError, missing_extra
 from ..drift.baseline import find_baseline, read_baseline
 from ..drift.batches import Batch, Gathered, finish_batch
 from ..drift.check import DriftResult, check_drift
@@ -118,8 +118,8 @@ def publish_drift(
 # %% ../../nbs/aws/16_drift.ipynb #1c5324b7
 def _check_requirements()->list[str]: # Lines of a requirements.txt
     "What the container installs: the requirements of `fea`, OpenCV without windows, and boto3; raises `InputError`"
-    try: found = requires('fea') or []
-    except PackageNotFoundError as e: raise InputError("fea is not installed, so its requirements are not known: pip install 'fea[aws]'") from e
+    try: found = requires(DISTRIBUTION) or []
+    except PackageNotFoundError as e: raise missing_extra('aws', 'fea is not installed, so its requirements are not known') from e
     base = [re.sub(r'^opencv-python\b(?!-)', 'opencv-python-headless', line) for line in found if 'extra ==' not in line]
     boto3 = [line.partition(';')[0].strip() for line in found if line.startswith('boto3') and re.search('extra == .aws.', line)]
     return sorted({*base, *boto3})

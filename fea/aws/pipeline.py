@@ -21,7 +21,7 @@ import pandas as pd
 import fea
 from .session import ROLE, Cloud, asking, client
 from .steps import COMMAND, METRIC, PROCESSING, json_get, upload_code
-from ..core.errors import FeaError, InputError
+from ..core.errors import FeaError, InputError, missing_extra
 
 # %% ../../nbs/aws/14_pipeline.ipynb #4baa058b
 QUIET = {'SchemaVersion': '1.0', 'SageMaker': {'PythonSDK': {'Modules': {'TelemetryOptOut': True}}}}
@@ -41,7 +41,7 @@ def sdk(
             try:
                 import boto3
                 from sagemaker.core.workflow.pipeline_context import PipelineSession
-            except ImportError as e: raise InputError(f"pipelines need the SageMaker SDK ({e.name} is missing): pip install 'fea[aws]'") from e
+            except ImportError as e: raise missing_extra('aws', f'pipelines need the SageMaker SDK ({e.name} is missing)') from e
             yield PipelineSession(boto_session=boto3.Session(region_name=cloud.region), default_bucket=cloud.bucket,
                                   default_bucket_prefix=cloud.prefix.rstrip('/') or None, sagemaker_config=QUIET)
     except ValueError as e: raise InputError(f"the SageMaker SDK refuses this: {' '.join(str(e).split())[:300]}") from e

@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import FeaError, InputError
+from ..core.errors import FeaError, InputError, missing_extra
 from ..core.files import replacing
 
 # %% ../../nbs/aws/01_session.ipynb #2629bc12
@@ -38,7 +38,7 @@ def s3_client(
     try:
         import boto3
         from botocore.exceptions import BotoCoreError
-    except ImportError as error: raise InputError("S3 needs boto3, which is not installed: pip install 'fea[aws]'") from error
+    except ImportError as error: raise missing_extra('aws', 'S3 needs boto3') from error
     try: return boto3.client('s3', endpoint_url=endpoint_url)
     except (BotoCoreError, ValueError) as error: raise InputError(f'S3 is not set up: {error}') from error
 
@@ -156,7 +156,7 @@ def _open_client(
 def import_boto3()->Any: # The module
     "boto3, or an `InputError` that says how to get it"
     try: import boto3
-    except ImportError as e: raise InputError("AWS needs boto3, which is not installed: pip install 'fea[aws]'") from e
+    except ImportError as e: raise missing_extra('aws', 'AWS needs boto3') from e
     return boto3
 
 # %% ../../nbs/aws/01_session.ipynb #9a1c0ab7

@@ -19,13 +19,13 @@ from typing import Any
 
 import fea
 from .session import Cloud, list_objects, put_object
-from ..core.errors import FeaError, InputError
+from ..core.errors import DISTRIBUTION, FeaError, InputError, missing_extra
 
 # %% ../../nbs/aws/13_steps.ipynb #ea24c3f0
 def _code_requirements()->list[str]: # Lines of a requirements.txt
     "What the containers install: that of `fea` and its extra `train`, and OpenCV without windows; raises `InputError`"
-    try: found = requires('fea') or []
-    except PackageNotFoundError as e: raise InputError("fea is not installed, so its requirements are not known: pip install 'fea[aws]'") from e
+    try: found = requires(DISTRIBUTION) or []
+    except PackageNotFoundError as e: raise missing_extra('aws', 'fea is not installed, so its requirements are not known') from e
     wanted = [line.partition(';') for line in found if 'extra ==' not in line or re.search('extra == .train.', line)]
     return sorted(re.sub(r'^opencv-python\b(?!-)', 'opencv-python-headless', line.strip()) for line, _, _ in wanted)
 

@@ -22,7 +22,7 @@ from types import UnionType
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 import fea
-from ..core.errors import FeaError, InputError, writing
+from ..core.errors import DISTRIBUTION, FeaError, InputError, writing
 from ..core.files import replace_file
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def _check_packages(
 )->None:
     "Refuse a container that cannot finish the job; raises `InputError`"
     missing = [name for name in names if find_spec(name) is None]
-    if missing: raise InputError(f"the container lacks {', '.join(missing)}; put fea[train] into the requirements of the job")
+    if missing: raise InputError(f"the container lacks {', '.join(missing)}; put {DISTRIBUTION}[train] into the requirements of the job")
 
 # %% ../../nbs/aws/12_training_job.ipynb #09784af0
 def write_results(

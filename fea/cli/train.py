@@ -15,7 +15,7 @@ import typer
 
 import fea
 from .main import app
-from ..core.errors import InputError
+from ..core.errors import InputError, missing_extra
 
 # %% ../../nbs/cli/02_train.ipynb #9f0f251a
 Data = Annotated[Path, typer.Argument(readable=False, metavar='DATA', help='Folder of FERPlus or RAF-DB, in any of their layouts.', show_default=False)]
@@ -26,7 +26,7 @@ Votes = Annotated[str, typer.Option(help="FERPlus' table of votes: 'label_csv', 
 def _training_extra()->Iterator[None]: # Imports what only the extra `train` brings
     "Say in one sentence what is missing"
     try: yield
-    except ImportError as e: raise InputError(f"this needs PyTorch and its company ({e.name} is missing): pip install 'fea[train]'") from e
+    except ImportError as e: raise missing_extra('train', f'this needs PyTorch and its company ({e.name} is missing)') from e
 
 @app.command(short_help='Train the expression model.', help='Train the expression model on faces with labels (extra: train).')
 def train(

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import InputError, OutputError
+from ..core.errors import InputError, OutputError, missing_extra
 from ..core.files import refuse_existing, replace_file
 from ..core.models import model_path
 from .batches import Batch, batch_of_pictures, colour_pictures
@@ -315,7 +315,7 @@ def _validation_batch(
 )->tuple[Batch, np.ndarray]: # Batch of kind 'pictures', and the class of each picture (plurality of the votes), int (n,)
     "The validation faces as a batch, without copies; raises `InputError` when the extra or the data is missing"
     try: from fea.train.data import pixel_keys, read_ferplus, vote_class
-    except ImportError as e: raise InputError("reading FER+ needs the reader of training: pip install 'fea[train]'") from e
+    except ImportError as e: raise missing_extra('train', 'reading FER+ needs the reader of training') from e
     faces = read_ferplus(folder, 'valid')
     _, first = np.unique(pixel_keys(faces.images), return_index=True)
     faces = faces[np.sort(first)]

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..core.errors import InputError
+from ..core.errors import InputError, missing_extra
 from .batches import Batch
 from ..stats.resampling import DRAWS, LEVEL, SEED, percentile_interval, resampled_means
 
@@ -199,7 +199,7 @@ def accuracy_of_validation(
 )->dict[str, Any]: # As from `fit_accuracy`
     "Fit the expectation to the faces that a model was validated on; raises `InputError` when the extra or the data is missing"
     try: from fea.train.data import NO_CLASS, pixel_keys, read_ferplus, vote_class
-    except ImportError as e: raise InputError("reading FER+ needs the reader of training: pip install 'fea[train]'") from e
+    except ImportError as e: raise missing_extra('train', 'reading FER+ needs the reader of training') from e
     from fea.faces.classifier import Classifier
     from fea.drift.batches import batch_of_pictures
     faces, classifier = read_ferplus(folder, 'valid', 'label_csv'), Classifier(model)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..core.errors import InputError
+from ..core.errors import InputError, missing_extra
 from .units import KINDS, UNITS, convert, judge_unit, normal_unit, typical
 
 # %% ../../nbs/recordings/03_signals.ipynb #dde16d18
@@ -199,4 +199,4 @@ def load_library(
 )->Any: # The module
     "Load a heavy library when it is first needed; raises `InputError` naming the extra when it is missing"
     try: return import_module(name)
-    except ImportError as e: raise InputError(f"body signals need {name.split('.')[0]}: pip install 'fea[biosignals]'") from e
+    except ImportError as e: raise missing_extra('biosignals', f"body signals need {name.split('.')[0]}") from e

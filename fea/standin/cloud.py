@@ -25,7 +25,7 @@ from threading import Event, RLock, Thread
 from typing import Any
 
 from ..aws.session import Cloud, asking, import_boto3
-from ..core.errors import FeaError, InputError, writing
+from ..core.errors import FeaError, InputError, missing_extra, writing
 from fea.standin.containers import (
     ENDPOINTS, Container, Endpoint, InvocationError, LogStream, Payload, Reply, Services, ask, call_endpoint,
     connect_services, fetch_model, find_model, invoke, make_endpoint, read_parameters, runtime_error, start_later,
@@ -408,7 +408,7 @@ def running_agent()->_Agent:
 def _moto_server()->Iterator[str]: # Its address
     "A server that speaks AWS; raises `InputError` if it is not installed"
     try: from moto.server import ThreadedMotoServer
-    except ImportError as e: raise InputError("a cloud on this machine needs moto, which is not installed: pip install 'fea[local]'") from e
+    except ImportError as e: raise missing_extra('local', 'a cloud on this machine needs moto') from e
     import logging
     werkzeug = logging.getLogger('werkzeug')
     level = werkzeug.level

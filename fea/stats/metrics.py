@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ..core.errors import InputError
+from ..core.errors import InputError, missing_extra
 from ..emotions import EMOTIONS
 from .resampling import LEVEL, Statistic, bootstrap, bootstrap_interval, estimate, wilson
 
@@ -288,7 +288,7 @@ def metrics_by_group(
 )->dict[str, Any]: # JSON-able: `column`, `ungrouped`, `groups`, and for accuracy and UAR the best against the worst
     "Accuracy and UAR of each group; raises `InputError` without Fairlearn or without a group"
     try: fairlearn = import_module('fairlearn.metrics')
-    except ImportError as e: raise InputError("metrics by group need Fairlearn: pip install 'fea[drift]'") from e
+    except ImportError as e: raise missing_extra('drift', 'metrics by group need Fairlearn') from e
     metrics = {'accuracy': accuracy, 'uar': unweighted_recall}
     known = (truth >= 0) & groups.notna().to_numpy()
     if not known.any(): raise InputError(f'{groups.name}: no labelled image has a group; are the names those of the faces?')

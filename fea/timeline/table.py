@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..core.errors import InputError, OutputError
+from ..core.errors import InputError, OutputError, missing_extra
 from ..core.files import refuse_existing, replacing
 from ..emotions import EMOTIONS, NEGATIVE_COLUMNS, P_COLUMNS
 
@@ -210,7 +210,7 @@ def write_timeline(
 def require_pyarrow()->None:
     "Raises `InputError` naming the extra when pyarrow is missing"
     try: import_module('pyarrow.parquet')
-    except ImportError as e: raise InputError("Parquet needs pyarrow: pip install 'fea[parquet]', or use CSV") from e
+    except ImportError as e: raise missing_extra('parquet', 'Parquet needs pyarrow', 'or use CSV') from e
 
 # %% ../../nbs/timeline/01_table.ipynb #f097a781
 def _write_parquet(

@@ -17,7 +17,7 @@ from typing import Any
 
 import onnx
 
-from ..core.errors import InputError, OutputError
+from ..core.errors import DISTRIBUTION, InputError, OutputError
 from ..core.files import checksum, replace_file
 from ..emotions import EMOTIONS
 from ..faces.classifier import Classifier
@@ -292,7 +292,7 @@ def _refuse_paths(
 # %% ../../nbs/train/08_card.ipynb #8b95b131
 def _maintainers()->str: # For example 'The fea authors (fea@example.org)'
     "Who to write to"
-    try: found = metadata('fea')
+    try: found = metadata(DISTRIBUTION)
     except PackageNotFoundError: return 'the authors of fea'
     return f"{found['Author']} ({found['Author-email']})"
 
