@@ -29,7 +29,9 @@ def test_wheel_holds_package_models_and_licence(built:Path)->None:
     names = zipfile.ZipFile(next(built.glob('*.whl'))).namelist()
     modules = {p.relative_to(ROOT).as_posix() for p in (ROOT/'fea').rglob('*.py')}
     models = {f'fea/models/{name}' for name in ('model.onnx', 'face_detection_yunet_2023mar.onnx', 'SHA256SUMS', 'baseline.json')}
-    assert (modules | models | {'fea/py.typed'}) <= set(names)
+    pages = {f'fea/{p.relative_to(ROOT).as_posix()}' for p in (ROOT/'web').rglob('*') if p.is_file()}
+    assert 'fea/web/templates/base.html' in pages
+    assert (modules | models | pages | {'fea/py.typed'}) <= set(names)
     assert any('LICENSE' in n and n.startswith('fea/models/') for n in names), "the face detector's licence"
     assert any(n.endswith('.dist-info/licenses/LICENSE') for n in names)
     strangers = [n for n in names if not n.startswith(('fea/', f"fea_expressions-{SETTINGS['version']}.dist-info/"))]

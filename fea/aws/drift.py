@@ -128,10 +128,10 @@ def _check_requirements()->list[str]: # Lines of a requirements.txt
 def _check_archive()->bytes: # Of a .tar.gz
     "The code of a check, always the same bytes for the same code; raises `FeaError`"
     from fea.serving.package import pack
-    from fea.report.html import WEB_FILES, web_file
+    from fea.report.html import list_web_files, web_file
     package = Path(fea.__file__).resolve().parent
     files = {f'fea/{file.relative_to(package).as_posix()}': file.read_bytes() for file in package.rglob('*.py') if '__pycache__' not in file.parts}
-    files |= {f'fea/web/{name}': web_file(name).read_bytes() for name in WEB_FILES}
+    files |= {f'fea/web/{name}': web_file(name).read_bytes() for name in list_web_files()}
     return pack(files | {'requirements.txt': '\n'.join(_check_requirements()).encode() + b'\n'})
 
 # %% ../../nbs/aws/16_drift.ipynb #e3cc5475
