@@ -30,13 +30,14 @@ from make_readme import ANSI, LINK, directives
 from nbformat import NotebookNode
 
 CONFIG = Path(__file__).resolve().parent/'docs' # mkdocs.yml, style, icon, what the theme lacks
-SHOWN_FOLDERS = {'tutorials': 'Tutorials', 'explanations': 'Explanations'} # folder of notebooks to the title of its tab
+SHOWN_FOLDERS = {'howto': 'How do I', 'tutorials': 'Tutorials', 'explanations': 'Explanations'} # folder of notebooks to the title of its tab
 FENCE = re.compile(r'(^ *```.*?^ *```[ ]*$)', re.MULTILINE | re.DOTALL)
 CODE = re.compile(r'(`[^`\n]*`)')
 ANY_LINK = re.compile(r'(\[[^\]]*\]\([^)]*\))')
 NAME = re.compile(r'(?<!`)`([A-Za-z0-9_./]+)(\(\))?`(?!`)')
 HEAD = re.compile(r'\A# (?P<title>.+)\n*(?:^> (?P<promise>.+(?:\n> .+)*)\n*)?', re.MULTILINE)
 WING = re.compile(r'^\| \*\*(?P<name>\w+)\*\* \| ', re.MULTILINE) # Rows of the table of wings in the architecture
+FOUND_FIRST = {'index.md': 6, 'timeline/01_table.md': 4} # Pages that a search puts before others: the installation, the data dictionary
 MARK = '.nojekyll' # In every site that was built here; GitHub Pages reads it too
 IMAGES = {'image/png': '.png', 'image/jpeg': '.jpg', 'image/svg+xml': '.svg'}
 
@@ -290,9 +291,19 @@ def cell_markdown(
     if page == 'index.md': code = re.sub(r"(['\"])\.\./", r'\1', code) # shown as in README.md, which is read in the project's folder
     if {'export', 'exports'} & flags.keys(): return entries(code, lambda text: link_names(text, site, page), 'exports' in flags)
     shown = [fenced(code, 'python')] if code and flags.get('echo') != 'false' else []
+    if is_check(code): shown = [f'<div data-search-exclude markdown="1">\n\n{block}\n\n</div>' for block in shown]
     if flags.get('output') == 'false': return shown
     stem = page.removesuffix('.md')
     return shown + [output_markdown(o, f'{stem}_{cell.id}_{i}', site, source) for i, o in enumerate(cell.outputs)]
+
+
+CHECK = re.compile(r'\btest_\w+\(|^assert\b', re.MULTILINE)
+
+def is_check(
+    code:str, # Of a visible cell
+)->bool: # Whether it tests something
+    "A reader looks at such a cell as an example; who searches is after something else"
+    return bool(CHECK.search(code))
 
 
 def notebook_markdown(
@@ -315,7 +326,9 @@ def with_summary(
     room:Room, # What it is
 )->bytes: # The same with the lines that the generator reads first
     "A page with its title and the sentence that search machines show"
-    lines = {'title': room.title, 'description': room.promise or room.title} | ({'hide': ['navigation']} if room.page == 'index.md' else {})
+    lines:dict[str, Any] = {'title': room.title, 'description': room.promise or room.title}
+    if room.page == 'index.md': lines |= {'hide': ['navigation']}
+    if room.page in FOUND_FIRST: lines |= {'search': {'boost': FOUND_FIRST[room.page]}}
     return f'---\n{yaml.safe_dump(lines, allow_unicode=True)}---\n\n{text}\n'.encode()
 
 
