@@ -28,6 +28,7 @@ from .aws.answers import check_answer, finish_source
 from .aws.cost import cores, describe_estimate, estimate
 from .aws.packs import MB, PACK_MB, RECORD, Pack, Packing, Shipment, load_shipment, pack_all, save_shipment
 from .aws.session import Cloud, asking, client, download_object, list_objects, put_object
+from .core.defaults import DEFAULT_FPS
 from .core.errors import FeaError, InputError, OutputError, TruncatedVideoError, missing_extra
 from .core.files import checksum, refuse_existing
 from .faces.analysis import Settings
@@ -377,7 +378,7 @@ def transform(
     out:str|Path, # Folder of all results
     cloud:Cloud, # From `connect` or `local_cloud`
     settings:JobSettings, # Of the job
-    fps:float|None=1., # Stills per second; None: every frame
+    fps:float|None=DEFAULT_FPS, # Stills per second; None: every frame
     form:str='crops', # 'crops', 'frames' or 'clips'
     *,
     models:Path|None=None, # Folder with `model.onnx`; None: the model that ships with fea
@@ -413,7 +414,7 @@ def dry_run(
     videos:Sequence[str|Path], # Videos, pictures, or folders of them
     prices:dict[str, float], # From `read_prices`
     settings:JobSettings, # Of the job
-    fps:float|None=1., # Stills per second; None: every frame
+    fps:float|None=DEFAULT_FPS, # Stills per second; None: every frame
     form:str='crops', # 'crops', 'frames' or 'clips'
     models:Path|None=None, # Folder with `model.onnx`
     long_side:int=LONG_SIDE, # Faces are looked for in pictures scaled down to this, px

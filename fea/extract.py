@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 from tqdm.auto import tqdm
 
+from .core.defaults import DEFAULT_FPS
 from .video.sources import probe_source, read_frames
 from .video.stills import check_target, write_frames
 
@@ -19,7 +20,7 @@ from .video.stills import check_target, write_frames
 def extract(
     video:str|Path, # A video, GIF, picture or folder of pictures
     folder:str|Path, # Where the frames go
-    fps:float|None=1.0, # Stills per second; `None` gives every frame
+    fps:float|None=DEFAULT_FPS, # Stills per second; `None` gives every frame
     overwrite:bool=False, # Whether frames that are there may be replaced
 )->pd.DataFrame: # Columns frame (file name), timestamp ('h:mm:ss'), time (s)
     "Write the stills of a video into a folder; raises `InputError`, `TruncatedVideoError` or `OutputError`"

@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from .core.defaults import DEFAULT_FPS
 from .core.errors import FeaError, TruncatedVideoError
 from .core.models import model_path
 from .core.threads import StageTimes
@@ -30,7 +31,7 @@ from .video.sources import check_fps, probe_source, progress_bar
 # %% ../nbs/03_local_inference.ipynb #10ec9a62
 def analyze(
     video:str|Path, # A video, GIF, picture, or folder of pictures
-    fps:float|None=1., # Stills per second; None: every frame
+    fps:float|None=DEFAULT_FPS, # Stills per second; None: every frame
     out:str|Path|None=None, # Folder for the table; None: only in memory
     *,
     kind:str='csv', # 'csv' or 'parquet' (extra `parquet`)

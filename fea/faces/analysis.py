@@ -24,6 +24,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 import fea
+from ..core.defaults import DEFAULT_FPS
 from ..core.errors import InputError, TruncatedVideoError
 from ..core.files import checksum, source_checksum
 from ..core.threads import StageTimes, ordered_map, prefetch, single_threaded_opencv
@@ -39,7 +40,7 @@ from ..video.sources import Frame, SourceInfo, check_fps, read_frames
 @dataclass(frozen=True)
 class Settings:
     "What a timeline depends on, beside the video and the models"
-    fps:float|None=1. # Stills per second; None: every frame
+    fps:float|None=DEFAULT_FPS # Stills per second; None: every frame
     long_side:int=LONG_SIDE # Frames are scaled down to this before faces are looked for, px
     score_threshold:float=SCORE_THRESHOLD # Faces that the detector is less sure of are not faces
 

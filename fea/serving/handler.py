@@ -27,6 +27,7 @@ from zlib import error as ZlibError
 import cv2
 import numpy as np
 
+from ..core.defaults import DEFAULT_FPS
 from ..core.errors import InputError
 from ..core.models import check_model
 from ..core.threads import ordered_map, single_threaded_opencv
@@ -80,7 +81,7 @@ class Wish:
     "What a content type asks for"
     kind:str # 'image', 'tar' or 'video'
     view:str='frame' # 'frame': find the faces; 'crop': each picture is a face already
-    fps:float|None=1. # Stills per second of a video; None: every frame
+    fps:float|None=DEFAULT_FPS # Stills per second of a video; None: every frame
     long_side:int=LONG_SIDE # Frames of a video are scaled down to this before faces are looked for, px
 
 # %% ../../nbs/serving/01_handler.ipynb #e1549c7f

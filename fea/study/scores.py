@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ..core.defaults import STUDY_FPS
 from ..core.errors import InputError
 from ..core.files import read_text_table
 from ..stats.peaks import find_maxima
@@ -219,7 +220,7 @@ def find_curve_peaks(
 @dataclass(frozen=True)
 class StudySettings:
     "What the numbers of a study depend on, beside the recordings"
-    fps:float=5. # Stills per second of videos that have to be analysed
+    fps:float=STUDY_FPS # Stills per second of videos that have to be analysed
     bin:float=1. # Width of the bins of the common clock, s
     threshold:float=THRESHOLD # Above it, an expression counts as shown
     min_valid:float=.7 # Respondents who were seen in a smaller share of the stimulus are excluded
