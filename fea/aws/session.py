@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ADVICE', 'ROLE', 'split_url', 's3_client', 'talking_to', 'Cloud', 'explain', 'asking', 'client', 'import_boto3',
-           'connect', 'put_object', 'list_objects', 'get_object', 'download_object']
+           'connect', 'put_object', 'list_objects', 'get_object', 'download_object', 'remove_objects']
 
 # %% ../../nbs/aws/01_session.ipynb #c0a4dc95
 import json
@@ -257,3 +257,15 @@ def download_object(
         path.parent.mkdir(parents=True, exist_ok=True)
         client(cloud, 's3').download_file(cloud.bucket, cloud.key(name), str(part))
     return path
+
+# %% ../../nbs/aws/01_session.ipynb #2b31e721
+def remove_objects(
+    cloud:Cloud, # Where
+    name:str, # Path below the prefix that the names begin with
+)->int: # Objects removed
+    "Remove everything below a path; raises `FeaError`"
+    names, s3 = list(list_objects(cloud, name)), client(cloud, 's3')
+    with asking(f'removing {cloud.url(name)}'):
+        for i in range(0, len(names), 1000):
+            s3.delete_objects(Bucket=cloud.bucket, Delete={'Objects': [{'Key': cloud.key(n)} for n in names[i:i + 1000]], 'Quiet': True})
+    return len(names)

@@ -97,6 +97,8 @@ def transform(
     metrics:Annotated[bool, typer.Option('--metrics', help='Also send the figures of the batch to CloudWatch.')]=False, # For alarms
 )->None:
     "Send, wait, fetch"
+    import dataclasses
+
     from fea import batch_transform as work
     from fea.aws.cost import read_prices
     from fea.cli.options import finish, parse_fps
@@ -105,7 +107,7 @@ def transform(
     if not videos and not resume: raise InputError('no video was given; name some, or go on with an earlier transform (--resume)')
     if dry_run: return typer.echo(work.dry_run(videos or [], read_prices(prices), settings, rate, pack.value, models))
     with _chosen_cloud(local, bucket, region, role) as cloud:
-        if not local: settings = work.replace(settings, image=work.find_image(image, cloud.region, instance_type))
+        if not local: settings = dataclasses.replace(settings, image=work.find_image(image, cloud.region, instance_type))
         outcomes = work.transform(videos or [], out, cloud, settings, rate, pack.value, models=models, overwrite=overwrite, resume=resume, keep=keep,
                                   poll=.5 if local else 10., tell=typer.echo)
         if metrics: publish(cloud, outcomes)
@@ -139,7 +141,7 @@ def register(
     region:Region=None, # Place
 )->None:
     "Register"
-    from fea.batch_transform import find_image
+    from fea.aws.container import find_image
     from fea.serving.package import build_package
     from fea.registry import register as put
     from fea.faces.classifier import Classifier
@@ -210,7 +212,7 @@ def deploy(
     role:Role=None, # Rights
 )->None:
     "Deploy"
-    from fea.batch_transform import find_image, upload_package
+    from fea.aws.container import find_image, upload_package
     from fea.aws.deployment import deploy as start
     from fea.serving.package import build_package
     cloud = place(bucket, region, role, need_role=True)
