@@ -15,7 +15,7 @@ import pandas as pd
 from drift_shifts import MIXES, ROOT, all_shifts, validation_faces
 
 from fea.faces.classifier import Classifier
-from fea.drift.expected import METHODS, error_table, face_estimates, fit_accuracy
+from fea.drift.expected import ESTIMATORS, error_table, estimate_faces, fit_accuracy
 from fea.emotions import EMOTIONS
 from fea.train.data import keep_votes
 
@@ -44,9 +44,9 @@ def rows(folder:Path)->Iterator[dict[str, float|str]]: # One for each shift and 
         fitted = fit_accuracy(clean['confidence'][first], clean['entropy'][first], (clean['emotion'] == clear)[first])
         for shift, strength, one, weight in shifts:
             of = weight[second]
-            found = face_estimates(one['confidence'][second], one['entropy'][second], fitted)
+            found = estimate_faces(one['confidence'][second], one['entropy'][second], fitted)
             yield {'shift': shift, 'strength': strength, 'n': int((of > 0).sum()), 'accuracy': np.average((one['emotion'] == clear)[second], weights=of),
-                   **{name: np.average(found[name], weights=of) for name in METHODS}}
+                   **{name: np.average(found[name], weights=of) for name in ESTIMATORS}}
 
 
 def main()->None:

@@ -20,12 +20,12 @@ from drift_shifts import GAINS, MIXES, ROOT, all_shifts
 from tqdm.auto import tqdm
 
 from fea.faces.classifier import Classifier
-from fea.drift.effects import EMBEDDING, Pair, Thresholds, group_pairs, judge, make_pairs, relabel_pairs
+from fea.drift.effects import EMBEDDING, MeasurePair, Thresholds, decide_verdict, group_pairs, pair_measures, relabel_pairs
 from fea.drift.check import check_drift
 from fea.drift.baseline import Baseline, make_baseline, shipped_baseline
-from fea.drift.measures import MEASURE_TABLE, MEASURES
-from fea.drift.batches import Batch, describe_batch, table_of
-from fea.drift.statistics import UnitTest, adjusted_p, labellings, scaled, smallest_p, without_noise
+from fea.drift.measures import DRIFT_MEASURES, MEASURE_TABLE
+from fea.drift.batches import Batch, describe_batch, make_rows
+from fea.drift.statistics import UnitTest, corrected_p, labellings, scale_columns, smallest_p, without_noise
 from fea.emotions import EMOTIONS
 from fea.stats.resampling import wilson
 
@@ -51,18 +51,18 @@ def batch_of(one:dict[str, np.ndarray], chosen:np.ndarray, units:np.ndarray|None
     "Some pictures of a measured set as a batch; units: the recording of each"
     unit = np.arange(len(chosen)) if units is None else np.unique(units, return_inverse=True)[1]
     names = [f'unit {i}' for i in range(unit.max() + 1)]
-    rows = table_of({'unit': unit} | {name: one[name][chosen] for name in MEASURES if name in one}, names)
+    rows = make_rows({'unit': unit} | {name: one[name][chosen] for name in DRIFT_MEASURES if name in one}, names)
     about = {'kind': kind, 'model': {'version': None, 'sha256': None}, 'settings': {}, 'notes': []}
     return Batch(rows, one['features'][chosen], np.array(names)[unit], describe_batch(rows, one['features'][chosen], about))
 
 
-def verdicts(tests:Sequence[Sequence[UnitTest]], pairs:Sequence[Sequence[Pair]], thresholds:Thresholds)->list[int]: # 0 ok, 1 watch, 2 alarm
+def verdicts(tests:Sequence[Sequence[UnitTest]], pairs:Sequence[Sequence[MeasurePair]], thresholds:Thresholds)->list[int]: # 0 ok, 1 watch, 2 alarm
     "The verdict of all measures, and of those of the outputs alone, as `check_drift` finds them"
     found = []
-    for wanted in (set(MEASURES) | {EMBEDDING}, OUTPUTS):
+    for wanted in (set(DRIFT_MEASURES) | {EMBEDDING}, OUTPUTS):
         kept = [[(t, p) for t, p in zip(*family, strict=True) if p.name in wanted] for family in zip(tests, pairs, strict=True)]
-        adjusted = iter(adjusted_p([[t for t, _ in family] for family in kept if family], thresholds.alpha))
-        found.append(max(LEVELS[judge(next(adjusted), without_noise(t, p.distance), thresholds.limits(p.name, p.group), thresholds.alpha)]
+        adjusted = iter(corrected_p([[t for t, _ in family] for family in kept if family], thresholds.alpha))
+        found.append(max(LEVELS[decide_verdict(next(adjusted), without_noise(t, p.distance), thresholds.limits(p.name, p.group), thresholds.alpha)]
                          for family in kept for t, p in family))
     return found
 
@@ -74,23 +74,23 @@ class QuickCheck:
     def __init__(self, baseline:Baseline, found:Found, labels:dict[int, np.ndarray], thresholds:Thresholds):
         self.baseline, self.found, self.labels, self.thresholds = baseline, found, labels, thresholds
         everybody = np.arange(len(next(iter(found.values()))['p']))
-        self.pairs = {key: make_pairs(baseline, batch_of(one, everybody))[0] for key, one in found.items()}
+        self.pairs = {key: pair_measures(baseline, batch_of(one, everybody))[0] for key, one in found.items()}
         self.reference = self.columns(next(iter(self.pairs.values())), 'reference')
         self.new = {key: self.columns(pairs, 'new') for key, pairs in self.pairs.items()}
         self.sums = {n: each[:, n:] @ self.reference for n, each in labels.items()}
 
     @staticmethod
-    def columns(pairs:Sequence[Pair], side:str)->np.ndarray: # Shape (units, columns)
+    def columns(pairs:Sequence[MeasurePair], side:str)->np.ndarray: # Shape (units, columns)
         "Of each measure its shares, and what its squares are summed from"
         parts = []
         for pair in pairs:
             values = np.asarray(getattr(pair, side), float)
-            squares = values**2 if pair.kind == 'label' else (scaled(values, pair.kind, values.mean(0))**2).sum(1, keepdims=True)
+            squares = values**2 if pair.kind == 'label' else (scale_columns(values, pair.kind, values.mean(0))**2).sum(1, keepdims=True)
             parts += [values, squares]
         return np.concatenate(parts, axis=1)
 
     def tests(self, key:tuple[str, float], chosen:np.ndarray)->list[UnitTest]:
-        "As `permutation_test` gives them, measure by measure"
+        "As `unit_permutation_test` gives them, measure by measure"
         n, m, at, tests = len(self.reference), len(chosen), 0, []
         new = self.new[key][chosen]
         totals, everything = self.labels[m][:, :m] @ new + self.sums[m], new.sum(0) + self.reference.sum(0)
@@ -103,7 +103,7 @@ class QuickCheck:
             weight = 1 / np.where(pooled > 0, pooled, 1) if pair.kind == 'label' else np.ones(1)
             square, all_squares = square @ weight, float(whole_square @ weight)
             p, q = (whole - total) / n, total / m
-            x, y, middle = (scaled(v, pair.kind, pooled) for v in (p, q, pooled))
+            x, y, middle = (scale_columns(v, pair.kind, pooled) for v in (p, q, pooled))
             scatter = (all_squares - (n + m) * (middle**2).sum()) / (n + m - 1)
             noise = ((all_squares - square - n * (x**2).sum(1)).clip(0) + scatter) / n**2 + ((square - m * (y**2).sum(1)).clip(0) + scatter) / m**2
             tests.append(UnitTest(p, q, ((y - x)**2).sum(1) / np.where(noise > 1e-12, noise, np.inf), noise, smallest_p(n, m, len(total) - 1)))
@@ -196,7 +196,7 @@ def recordings(found:Found, truth:np.ndarray, effort:Effort, again:int)->Iterato
         where = np.arange(UNITS * FACES).reshape(UNITS, FACES)[kept].ravel()
         return batch_of(one, where, where // FACES if own else None, 'timelines')
     def check(baseline:Baseline, new:Batch)->list[int]:
-        families = group_pairs(make_pairs(baseline, new)[0])
+        families = group_pairs(pair_measures(baseline, new)[0])
         return verdicts(relabel_pairs(families, thresholds.draws), families, thresholds)
     own = lit(found, faces, gains)
     known, naive = (make_baseline(batch(own, slice(KNOWN), each), space=SPACE) for each in (True, False))

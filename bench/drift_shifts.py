@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 from fea.faces.classifier import Classifier
-from fea.drift.measures import contrast, judge_crops, output_columns
+from fea.drift.measures import classify_crops, contrast, output_columns
 from fea.emotions import EMOTIONS
 from fea.faces.quality import brightness, sharpness
 from fea.train.data import NO_CLASS, FaceSet, compress, pixel_keys, read_ferplus, vote_class
@@ -95,7 +95,7 @@ def validation_faces(folder:Path)->FaceSet:
 def measured(images:np.ndarray, classifier:Classifier)->dict[str, np.ndarray]: # Measures by name, `p` (n, 7) and `features` (n, 1280)
     "What `batch_of_pictures` measures, and the probabilities"
     crops = [np.repeat(image[..., None], 3, axis=-1) for image in images]
-    p, features = judge_crops(crops, classifier)
+    p, features = classify_crops(crops, classifier)
     light = {name: np.array([f(crop) for crop in crops]) for name, f in (('brightness', brightness), ('contrast', contrast), ('sharpness', sharpness))}
     assert features is not None, 'the model gives no features'
     return light | output_columns(p) | {'p': p, 'features': features.astype(np.float16)}

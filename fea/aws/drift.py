@@ -25,12 +25,12 @@ from .session import Cloud, list_objects, put_object
 from .steps import ARCHIVE, PROCESSING, work_step
 from ..core.errors import DISTRIBUTION, InputError, missing_extra
 from ..drift.baseline import find_baseline, read_baseline
-from ..drift.batches import Batch, Gathered, finish_batch
+from ..drift.batches import Batch, GatheredTimelines, finish_batch
 from ..drift.check import DriftResult, check_drift
 from ..drift.effects import NOT_COMPARED, read_thresholds
 from ..drift.measures import output_columns
-from ..drift.page import write_results
-from ..drift.plots import accuracy_of, view_drift
+from ..drift.page import write_drift_results
+from ..drift.plots import known_accuracy, view_drift
 from ..faces.detection import Face
 from ..timeline.table import check_timeline, make_timeline, timeline_row
 
@@ -48,7 +48,7 @@ def _rows_of_pictures(
 
 # %% ../../nbs/aws/21_drift.ipynb #a84f4432
 def _add_answer(
-    found:Gathered, # Gets what the answer says
+    found:GatheredTimelines, # Gets what the answer says
     lines:Sequence[Mapping[str, Any]], # Of one answer
     name:str, # Of the answer
     unit:int, # Number of its video
@@ -79,7 +79,7 @@ def _batch_of_answers(
     files = {file.relative_to(folder).as_posix().removesuffix('.out'): file for file in sorted(folder.rglob('*.out'))}
     if not files: raise InputError(f'{folder.name}: no answer (.out) in it; the transform has written nothing')
     units = list(dict.fromkeys(re.sub(r'-\d+\.tar$', '', name) for name in files))
-    found, bad = Gathered([], {}, [], [], [], [], [], {}), 0
+    found, bad = GatheredTimelines([], {}, [], [], [], [], [], {}), 0
     for name, file in files.items():
         lines = read_rows(file.read_bytes())
         if not lines: raise InputError(f'{file.name}: the answer is cut or empty; transform its object again')
@@ -176,8 +176,8 @@ def _check_answers(
     thresholds = inputs/'check'/'thresholds.json'
     baseline, batch = read_baseline(inputs/'check'/'baseline.json'), _batch_of_answers(inputs/'answers')
     limits = read_thresholds(thresholds) if thresholds.is_file() else None
-    result = check_drift(baseline, batch, limits, accuracy=accuracy_of(baseline, batch))
-    write_results(view_drift(result, baseline, batch), processing/'output'/'drift', name, overwrite=True)
+    result = check_drift(baseline, batch, limits, accuracy=known_accuracy(baseline, batch))
+    write_drift_results(view_drift(result, baseline, batch), processing/'output'/'drift', name, overwrite=True)
     print(result, flush=True)
     publish_drift(result, cloud, name)
     return result

@@ -93,13 +93,13 @@ def _short_table(
     import pandas as pd
 
     from fea.drift.effects import NOT_COMPARED
-    from fea.drift.page import shown, with_ends
-    from fea.drift.plots import title_of
+    from fea.drift.page import effect_text, middle_text
+    from fea.drift.plots import measure_title
     from fea.report.html import number
     rows = [row for row in result.table.to_dict('records') if row['verdict'] != NOT_COMPARED]
-    def name(row:Any)->str: return title_of(row['measure']) + (f" ({row['label']})" if isinstance(row['label'], str) else '')
-    table = pd.DataFrame([{'measure': name(row), 'verdict': row['verdict'], 'baseline': shown(row, 'baseline'),
-                           'batch': shown(row, 'new'), 'effect': with_ends(row),
+    def name(row:Any)->str: return measure_title(row['measure']) + (f" ({row['label']})" if isinstance(row['label'], str) else '')
+    table = pd.DataFrame([{'measure': name(row), 'verdict': row['verdict'], 'baseline': middle_text(row, 'baseline'),
+                           'batch': middle_text(row, 'new'), 'effect': effect_text(row),
                            'distance': number(row['distance_beyond']), 'p': number(row['p_adjusted'])} for row in rows])
     return table.to_string(index=False)
 
@@ -153,15 +153,15 @@ def check(
     from fea.cli.options import place
     from fea.drift.check import check_drift
     from fea.drift.effects import read_thresholds
-    from fea.drift.plots import accuracy_of, view_drift
-    from fea.drift.page import accuracy_words, check_folder, write_results
-    check_folder(out, overwrite)
+    from fea.drift.plots import known_accuracy, view_drift
+    from fea.drift.page import accuracy_words, check_result_folder, write_drift_results
+    check_result_folder(out, overwrite)
     cloud = place(bucket, region) if publish else None
     known, limits = open_baseline(baseline, model), read_thresholds(thresholds) if thresholds else None
     if group and labels is None: raise InputError('--group splits labelled faces; give them with --labels')
     batch = _gather(results, videos, model, respondents, stills)
-    result = check_drift(known, batch, limits, accuracy=accuracy_of(known, batch, measure(results, labels, respondents, group)))
-    write_results(view_drift(result, known, batch), out, _name_batch(results), overwrite)
+    result = check_drift(known, batch, limits, accuracy=known_accuracy(known, batch, measure(results, labels, respondents, group)))
+    write_drift_results(view_drift(result, known, batch), out, _name_batch(results), overwrite)
     for sentence in (*result.sentences, *accuracy_words(result)): typer.echo(sentence)
     for note in result.notes: typer.echo(f'note: {note}', err=True)
     typer.echo(f"\n{_short_table(result)}\n\npage: {out / 'drift.html'}")

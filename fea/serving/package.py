@@ -147,13 +147,13 @@ def _baseline_files(
     sha256:str, # Its checksum
 )->dict[str, bytes]: # Name to content; empty without a baseline beside the model
     "The baseline beside a model; raises `InputError` for one that is damaged, and `ModelError` for one of another model"
-    from fea.drift.baseline import BASELINE, read_baseline
-    file = model.with_name(BASELINE)
+    from fea.drift.baseline import BASELINE_FILE, read_baseline
+    file = model.with_name(BASELINE_FILE)
     if not file.is_file(): return {}
     found = read_baseline(file).model
     if found['sha256'] != sha256:
         raise ModelError(f"{file}: is of model {found['version']} ({str(found['sha256'])[:12]}…), not of {model.name} beside it; make it anew, or take it away")
-    return {BASELINE: file.read_bytes()}
+    return {BASELINE_FILE: file.read_bytes()}
 
 # %% ../../nbs/serving/03_package.ipynb #6fefd36a
 def model_files(
