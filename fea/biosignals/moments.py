@@ -18,7 +18,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .samples import BRIDGED
+from .skin import LONGEST_BRIDGE
 from ..core.errors import InputError
 from ..emotions import EMOTION_TABLE
 from ..stats.resampling import DRAWS, FEWEST, bootstrap_mean, paired_t, sign_flips, t_quantile
@@ -198,7 +198,7 @@ def skin_spans(
     times = skin.time.to_numpy(float)[np.isfinite(skin.phasic.to_numpy(float))]
     times = times[(times >= low) & (times <= high)]
     if not len(times): raise InputError('skin conductance: no usable sample lies within the video; check the alignment')
-    breaks = np.flatnonzero(np.diff(times) > max(step, BRIDGED) + .5 * step)
+    breaks = np.flatnonzero(np.diff(times) > max(step, LONGEST_BRIDGE) + .5 * step)
     return np.column_stack([times[np.r_[0, breaks + 1]], times[np.r_[breaks, len(times) - 1]] + step])
 
 # %% ../../nbs/biosignals/07_moments.ipynb #db194959
