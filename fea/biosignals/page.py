@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from .combine import BODY_COLUMNS, Biosignals
-from .moments import WINDOW, describe_moments, plot_circumplex
+from .moments import RESPONSE_WINDOW, describe_moments, plot_circumplex
 from ..core.errors import InputError
 from ..core.files import replacing
 from ..emotions import EMOTION_TABLE
@@ -207,7 +207,7 @@ def _biosignals_section(
     shown = 'Expressions, skin conductance and the other signals over the time of the video; the tables say the same in numbers'
     picture = embedded(lambda narrow: _styled(found, narrow), shown)
     moments = _moment_rows(found)
-    followed = f'Expressions that the skin followed within {WINDOW[0]:g} to {WINDOW[1]:g} s'
+    followed = f'Expressions that the skin followed within {RESPONSE_WINDOW[0]:g} to {RESPONSE_WINDOW[1]:g} s'
     listed = html_table(followed, ('Expression', 'Response', 'Latency (s)', 'Amplitude (µS)'), moments) if moments else ''
     channels = html_table('What was measured, over the bins', ('Signal', 'Unit', 'Mean', 'Bins with a value'), _channel_rows(found), ('Unit',))
     said = describe_moments(found.moments) if found.moments else ''

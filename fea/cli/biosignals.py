@@ -113,14 +113,14 @@ def biosignals(
     overwrite:Overwrite=False, # Older results
 )->None:
     "Write tables, picture and page"
-    from fea.biosignals.combine import FILES, check_free, check_settings, run_biosignals
+    from fea.biosignals.combine import BIOSIGNAL_FILES, check_body_settings, refuse_old_results, run_biosignals
     from fea.biosignals.page import write_page, write_picture
     from fea.recordings.files import read_recording
     ready = video.suffix.lower() in ('.csv', '.parquet')
     title = _viewer_name(video)
     folder = out/title if ready else result_folder(video, out)
-    check_settings(width, mains, threshold)
-    check_free(folder, overwrite)
+    check_body_settings(width, mains, threshold)
+    refuse_old_results(folder, overwrite)
     clocks = _chosen_clocks(offset, video_started, markers, frames, zone, near, stream, video)
     units, names = _parse_pairs(unit, '--unit', 'eda=nS'), _parse_pairs(channel, '--channel', 'Aux1=eda')
     body = read_recording(recording, None, units, names) # before the video, which takes longer
@@ -129,7 +129,7 @@ def biosignals(
     write_picture(found, folder/'biosignals.png', title)
     write_page(found, folder/'biosignals.html', None if ready else video)
     for note in found.notes: typer.echo(f'- {note}')
-    for name in (*FILES, 'biosignals.png', 'biosignals.html'): typer.echo(folder/name)
+    for name in (*BIOSIGNAL_FILES, 'biosignals.png', 'biosignals.html'): typer.echo(folder/name)
 
 # %% ../../nbs/cli/05_biosignals.ipynb #fbfffcf6
 @commands.command('biosignals-study', short_help='The same over many viewers: curves with intervals.', help="""Curves of face, skin, heart and EEG over many

@@ -18,7 +18,7 @@ import pandas as pd
 from ..core.errors import InputError
 from .clocks import SPARSEST
 from .signals import TRIGGERS, Recording, Signal, join_markers, make_markers, trigger_markers
-from .units import channel_kind, choose_channels, normal_unit
+from .units import channel_kind, choose_channels, parse_unit
 
 # %% ../../nbs/recordings/05_edf.ipynb #c072ec40
 _FIELDS = (('labels', 16), ('transducer', 80), ('units', 8), ('physical_min', 8), ('physical_max', 8), ('digital_min', 8), ('digital_max', 8),
@@ -257,7 +257,7 @@ def read_edf(
     for count in np.unique(header.samples[chosen]):
         group = [i for i in chosen if header.samples[i] == count]
         for i, values in zip(group, _read_channels(header, group, begins), strict=True):
-            signals[i] = Signal(header.labels[i], found[i], normal_unit(header.units[i]), count/header.seconds, 0., values)
+            signals[i] = Signal(header.labels[i], found[i], parse_unit(header.units[i]), count/header.seconds, 0., values)
     triggers = [i for i, kind in enumerate(found) if kind == 'trigger']
     markers = _edf_markers(header, begins, triggers, [(time - first, text) for time, text in texts])
     started = (header.started + timedelta(seconds=first)).replace(tzinfo=UTC) if header.started else None

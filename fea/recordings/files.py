@@ -22,7 +22,7 @@ from ..core.errors import InputError
 from .devices import read_device
 from .edf import read_edf
 from .signals import Recording, Signal, join_markers, load_library, make_markers, normalise_units, trigger_markers
-from .units import KINDS, channel_kind, choose_channels, guess_kind, normal_unit
+from .units import KINDS, channel_kind, choose_channels, guess_kind, parse_unit
 from .xdf import read_xdf
 
 # %% ../../nbs/recordings/08_files.ipynb #28797c88
@@ -162,7 +162,7 @@ def _read_brainvision(
     with _quiet_mne(path, 'BrainVision') as mne:
         raw = mne.io.read_raw_brainvision(path)
         labels = [raw._orig_units.get(name, '') for name in raw.ch_names]
-        units = [(normal_unit(label), _SI_FACTORS.get(label, 1.)) for label in labels]
+        units = [(parse_unit(label), _SI_FACTORS.get(label, 1.)) for label in labels]
         signals, tables, _ = _mne_signals(path, raw, units, kinds, names)
         onsets, texts = np.asarray(raw.annotations.onset, float), [str(text) for text in raw.annotations.description]
         started, rate, count = raw.info['meas_date'], float(raw.info['sfreq']), raw.n_times

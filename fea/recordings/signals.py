@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MARKER_COLUMNS', 'TRIGGERS', 'Signal', 'make_markers', 'join_markers', 'trigger_markers', 'Recording', 'list_signals',
-           'signal_table', 'channel_block', 'normalise_units', 'load_library']
+           'signal_table', 'stack_channels', 'normalise_units', 'load_library']
 
 # %% ../../nbs/recordings/03_signals.ipynb #111107ba
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.errors import InputError, missing_extra
-from .units import KINDS, UNITS, convert, judge_unit, normal_unit, typical
+from .units import KINDS, UNITS, convert_unit, decide_unit, parse_unit, measure_values
 
 # %% ../../nbs/recordings/03_signals.ipynb #dde16d18
 @dataclass(frozen=True, eq=False)
@@ -141,7 +141,7 @@ def signal_table(
                         columns=['name', 'kind', 'unit', 'rate', 'start', 'duration', 'missing'])
 
 # %% ../../nbs/recordings/03_signals.ipynb #d2236ddf
-def channel_block(
+def stack_channels(
     signals:Sequence[Signal], # Of one rate, start and length
 )->np.ndarray: # Float, shape (channels, n)
     "Several channels as one array; raises `InputError` when their clocks differ"
@@ -162,7 +162,7 @@ def normalise_units(
     in_place:bool=False, # Write into the arrays, so that channels stay views of one array; only for a reader that made them
 )->tuple[tuple[Signal, ...], tuple[str, ...]]: # Signals in the units of their kinds, and what was found
     "Bring signals to the units of their kinds; raises `InputError` when a unit is not to be known"
-    declared = {key: normal_unit(unit) for key, unit in (units or {}).items()}
+    declared = {key: parse_unit(unit) for key, unit in (units or {}).items()}
     unknown = [key for key in declared if key not in KINDS and key not in {s.name for s in signals}]
     if unknown: raise InputError(f'units are given for {unknown[0]!r}, which is neither a kind nor one of the signals {list_signals(signals)}')
     wrong = [unit for unit in declared.values() if unit not in UNITS]
@@ -170,10 +170,10 @@ def normalise_units(
     groups, notes, done = dict[tuple[str, str], list[Signal]](), list[str](), dict[int, Signal]()
     for signal in signals:
         if unit := declared.get(signal.name) or declared.get(signal.kind): done[id(signal)] = _in_unit(signal, unit, in_place)
-        else: groups.setdefault((signal.kind, normal_unit(signal.unit)), []).append(signal)
+        else: groups.setdefault((signal.kind, parse_unit(signal.unit)), []).append(signal)
     for (name, label), group in groups.items():
-        measures = [m for m in (typical(s.values, s.rate, KINDS[name].measure) for s in group) if m > 0] if KINDS[name].measure else []
-        try: unit, note = judge_unit(KINDS[name], label, float(np.median(measures)) if measures else np.nan)
+        measures = [m for m in (measure_values(s.values, s.rate, KINDS[name].measure) for s in group) if m > 0] if KINDS[name].measure else []
+        try: unit, note = decide_unit(KINDS[name], label, float(np.median(measures)) if measures else np.nan)
         except InputError as e: raise InputError(f'{list_signals(group, 3)}: {e}') from e
         if note: notes.append(f'{list_signals(group, 3)}: {note}')
         done |= {id(signal): _in_unit(signal, unit, in_place) for signal in group}
@@ -189,7 +189,7 @@ def _in_unit(
     to = KINDS[signal.kind].unit
     same = unit in UNITS and to in UNITS and unit != to and UNITS[unit].quantity != 'arbitrary' and UNITS[to].quantity != 'arbitrary'
     if not same: return signal if signal.unit == unit else replace(signal, unit=unit)
-    values = np.asarray(convert(signal.values, unit, to), signal.values.dtype)
+    values = np.asarray(convert_unit(signal.values, unit, to), signal.values.dtype)
     if in_place: signal.values[...] = values
     return replace(signal, unit=to, values=signal.values if in_place else values)
 

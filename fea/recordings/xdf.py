@@ -20,9 +20,9 @@ import numpy as np
 import pandas as pd
 
 from ..core.errors import InputError
-from .clocks import Grid, check_clock, grid_of
+from .clocks import Grid, check_clock, fit_grid
 from .signals import TRIGGERS, Recording, Signal, join_markers, load_library, make_markers, trigger_markers
-from .units import channel_kind, choose_channels, guess_kind, normal_unit
+from .units import channel_kind, choose_channels, guess_kind, parse_unit
 
 # %% ../../nbs/recordings/06_xdf.ipynb #0c4b91bc
 def _whole_chunks(
@@ -151,7 +151,7 @@ def _even_stream(
     name, nominal = _stream_text(stream, 'name'), float(_stream_text(stream, 'nominal_srate') or 0)
     stamps, notes = np.asarray(stream['time_stamps'], float), []
     usual = float(np.median(np.diff(stamps)))
-    grid = grid_of(stamps, f'{path}, stream {name}', nominal if nominal and usual < 1.5/nominal else None, _BACKWARDS)
+    grid = fit_grid(stamps, f'{path}, stream {name}', nominal if nominal and usual < 1.5/nominal else None, _BACKWARDS)
     if not len(stream.get('clock_times', ())): notes.append(f'stream {name} has no clock offsets: its clock is taken for that of the recorder')
     if nominal and abs(grid.rate/nominal - 1) > .01: notes.append(f'stream {name} names {nominal:g} Hz, but has {grid.rate:.4g} Hz')
     if grid.missing: notes.append(f'stream {name}: {grid.missing} samples ({grid.missing/grid.rate:.3g} s) are missing and left as gaps')
@@ -169,7 +169,7 @@ def _stream_signals(
     "Signals of a stream"
     labels = _stream_channels(even.stream)
     values = np.ascontiguousarray(even.grid.lay(np.asarray(even.stream['time_series'])[:, list(channels)].T))
-    return [Signal(prefix + labels[channel][0], kind, normal_unit(labels[channel][1]), even.grid.rate, even.grid.start - zero, row)
+    return [Signal(prefix + labels[channel][0], kind, parse_unit(labels[channel][1]), even.grid.rate, even.grid.start - zero, row)
             for channel, kind, row in zip(channels, kinds, values, strict=True)]
 
 # %% ../../nbs/recordings/06_xdf.ipynb #08c6682b
