@@ -6,13 +6,12 @@ them in a fresh Python process on one core. Prints Markdown.
 """
 import argparse
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-CACHE = ROOT/'bench'/'.cache'
+from one_core import CACHE, ROOT, run_alone
+
 CAP = ('Fp1', 'Fp2', 'F7', 'F3', 'Fz', 'F4', 'F8', 'FC5', 'FC1', 'FC2', 'FC6', 'T7', 'C3', 'Cz', 'C4', 'T8',
        'TP9', 'CP5', 'CP1', 'CP2', 'CP6', 'TP10', 'P7', 'P3', 'Pz', 'P4', 'P8', 'PO9', 'O1', 'Oz', 'O2', 'PO10')
 sys.path.insert(0, str(ROOT))
@@ -40,8 +39,7 @@ def make_files(minutes:float)->tuple[Path, Path]: # The recording and the timeli
     import numpy as np
     from edfio import Edf, EdfSignal
 
-    from fea.biosignals.simulation import simulate_eeg
-    from fea.biosignals.simulation import simulate_skin
+    from fea.biosignals.simulation import simulate_eeg, simulate_skin
     from fea.study.simulation import synthetic_timeline
     from fea.timeline.table import write_timeline
     CACHE.mkdir(exist_ok=True)
@@ -58,14 +56,6 @@ def make_files(minutes:float)->tuple[Path, Path]: # The recording and the timeli
     return edf, table
 
 
-def measure(edf:Path, table:Path)->list[str]: # Figures of one run, as printed by `RUN`
-    threads = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS')
-    env = os.environ | dict.fromkeys(threads, '1') | {'PYTHONPATH': str(ROOT)}
-    one_core = (lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})) if hasattr(os, 'sched_setaffinity') else None
-    command = [sys.executable, '-c', RUN, str(edf), str(table)]
-    return subprocess.run(command, env=env, check=True, text=True, stdout=subprocess.PIPE, preexec_fn=one_core).stdout.split()
-
-
 def main()->None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--minutes', type=float, default=60.)
@@ -77,7 +67,7 @@ def main()->None:
     print('| run | wall s | CPU s | of which imports | reading | peak MB | bins | load |\n|---|---|---|---|---|---|---|---|')
     for run in range(options.runs):
         load, started = os.getloadavg()[0], time.perf_counter()
-        wall, cpu, imports, read, peak, bins = measure(edf, table)
+        wall, cpu, imports, read, peak, bins = run_alone(RUN, edf, table)
         assert float(wall) <= time.perf_counter() - started
         print(f'| {run + 1} | {wall} | {cpu} | {imports} | {read} | {peak} | {bins} | {load:.1f} |', flush=True)
 

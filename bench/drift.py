@@ -6,13 +6,12 @@ core. Prints Markdown.
 """
 import argparse
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-CACHE = ROOT/'bench'/'.cache'
+from one_core import CACHE, ROOT, run_alone
+
 sys.path.insert(0, str(ROOT))
 
 RUN = '''
@@ -56,14 +55,6 @@ def make_baseline_file(path:Path, rows:int)->Path: # Of 200 other videos
     return write_baseline(baseline_of_recordings(known), path, overwrite=True)
 
 
-def measure(folder:Path, baseline:Path)->list[str]: # Figures of one run, as printed by `RUN`
-    threads = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS')
-    env = os.environ | dict.fromkeys(threads, '1') | {'PYTHONPATH': str(ROOT)}
-    one_core = (lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})) if hasattr(os, 'sched_setaffinity') else None
-    command = [sys.executable, '-c', RUN, str(folder), str(baseline)]
-    return subprocess.run(command, env=env, check=True, text=True, stdout=subprocess.PIPE, preexec_fn=one_core).stdout.split()
-
-
 def main()->None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--videos', type=int, default=1000)
@@ -76,7 +67,7 @@ def main()->None:
     print('| run | wall s | CPU s | of which imports | reading | peak MB | videos | load |\n|---|---|---|---|---|---|---|---|')
     for run in range(options.runs):
         load, started = os.getloadavg()[0], time.perf_counter()
-        wall, cpu, imports, read, peak, videos = measure(folder, baseline)
+        wall, cpu, imports, read, peak, videos = run_alone(RUN, folder, baseline)
         assert float(wall) <= time.perf_counter() - started
         print(f'| {run + 1} | {wall} | {cpu} | {imports} | {read} | {peak} | {videos} | {load:.1f} |', flush=True)
 

@@ -6,13 +6,13 @@ curves, intervals, the comparison of the groups, tables, figures and the report.
 """
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from one_core import ROOT, run_alone
+
 sys.path.insert(0, str(ROOT))
 from fea.study.simulation import simulate_study
 
@@ -24,15 +24,6 @@ imported = time.process_time() - clock
 study = run_study(sys.argv[1], sys.argv[2], segments=sys.argv[3], progress=False)
 print(f"{time.perf_counter() - started:.2f} {time.process_time() - clock:.2f} {imported:.2f} {study.about['respondents']['film']['included']}")
 '''
-
-
-def measure(folder:Path)->tuple[float, float, float, int]: # Wall and processor seconds, of which for imports; respondents in the result
-    threads = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS')
-    env = os.environ | dict.fromkeys(threads, '1') | {'PYTHONPATH': str(ROOT)}
-    command = [sys.executable, '-c', RUN, str(folder/'manifest.csv'), str(folder/'study'), str(folder/'scenes.csv')]
-    one_core = (lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})) if hasattr(os, 'sched_setaffinity') else None
-    wall, cpu, imports, included = subprocess.run(command, env=env, check=True, text=True, capture_output=True, preexec_fn=one_core).stdout.split()
-    return float(wall), float(cpu), float(imports), int(included)
 
 
 def main()->None:
@@ -49,7 +40,8 @@ def main()->None:
         (folder/'scenes.csv').write_text('start,end,label\n0,10,hook\n10,35,story\n35,50,turn\n')
         for run in range(options.runs):
             load, started = os.getloadavg()[0], time.perf_counter()
-            wall, cpu, imports, included = measure(folder)
+            figures = run_alone(RUN, folder/'manifest.csv', folder/'study', folder/'scenes.csv')
+            wall, cpu, imports, included = map(float, figures)
             assert included >= .9 * options.respondents and wall <= time.perf_counter() - started
             print(f'| {run + 1} | {wall:.1f} | {cpu:.1f} | {imports:.1f} | {load:.1f} |', flush=True)
 
