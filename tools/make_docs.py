@@ -38,6 +38,7 @@ NAME = re.compile(r'(?<!`)`([A-Za-z0-9_./]+)(\(\))?`(?!`)')
 HEAD = re.compile(r'\A# (?P<title>.+)\n*(?:^> (?P<promise>.+(?:\n> .+)*)\n*)?', re.MULTILINE)
 WING = re.compile(r'^\| \*\*(?P<name>\w+)\*\* \| ', re.MULTILINE) # Rows of the table of wings in the architecture
 FOUND_FIRST = {'index.md': 6, 'timeline/01_table.md': 4} # Pages that a search puts before others: the installation, the data dictionary
+TITLES = {'aws': 'AWS', 'cli': 'Command line', 'standin': 'Stand-in'} # Of wings; the others are words
 MARK = '.nojekyll' # In every site that was built here; GitHub Pages reads it too
 IMAGES = {'image/png': '.png', 'image/jpeg': '.jpg', 'image/svg+xml': '.svg'}
 
@@ -339,11 +340,12 @@ def reference_groups(
     plan = site.root/site.nbs/'explanations'/'architecture.ipynb'
     text = '\n'.join(c.source for c in nbformat.read(plan, as_version=4).cells) if plan.exists() else ''
     wings = [m['name'] for m in WING.finditer(text)]
-    groups: dict[str, list[Room]] = {wing.capitalize(): [] for wing in wings}
+    def title(wing:str)->str: return TITLES.get(wing, wing.capitalize())
+    groups: dict[str, list[Room]] = {title(wing): [] for wing in wings}
     for room in site.rooms.values():
         folder = posixpath.dirname(room.source).removeprefix(site.nbs).strip('/')
         if room.page == 'index.md' or folder in SHOWN_FOLDERS or not room.source.startswith(f'{site.nbs}/'): continue
-        groups.setdefault((folder or next(iter(wings), 'more')).capitalize(), []).append(room)
+        groups.setdefault(title(folder or next(iter(wings), 'more')), []).append(room)
     return {name: rooms for name, rooms in groups.items() if rooms}
 
 
