@@ -40,7 +40,7 @@ def make_files(minutes:float)->tuple[Path, Path]: # The recording and the timeli
     from edfio import Edf, EdfSignal
 
     from fea.biosignals.simulation import simulate_eeg, simulate_skin
-    from fea.study.simulation import synthetic_timeline
+    from fea.study.simulation import simulate_timeline
     from fea.timeline.table import write_timeline
     CACHE.mkdir(exist_ok=True)
     edf, table, seconds = CACHE/f'body_{minutes:g}.edf', CACHE/f'body_{minutes:g}.csv', round(60 * minutes)
@@ -52,7 +52,7 @@ def make_files(minutes:float)->tuple[Path, Path]: # The recording and the timeli
     times = np.arange(0, seconds, .2).round(6)
     happy = .05 + .6 * (np.sin(times / 9)**8)
     p = np.column_stack([.8 * (1 - happy), happy, *np.tile(.04 * (1 - happy), (5, 1))])
-    write_timeline(synthetic_timeline(times, p, np.zeros(len(times), bool), 5), table, {'synthetic': True}, overwrite=True)
+    write_timeline(simulate_timeline(times, p, np.zeros(len(times), bool), 5), table, {'synthetic': True}, overwrite=True)
     return edf, table
 
 

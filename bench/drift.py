@@ -33,7 +33,7 @@ print(f"{time.perf_counter() - started:.1f} {time.process_time() - clock:.1f} {i
 def make_tables(folder:Path, videos:int, rows:int, seed:int)->Path: # The folder, with a table for each video
     import numpy as np
 
-    from fea.study.simulation import synthetic_timeline
+    from fea.study.simulation import simulate_timeline
     from fea.timeline.table import write_timeline
     if folder.exists() and len(list(folder.glob('*.csv'))) == videos: return folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ def make_tables(folder:Path, videos:int, rows:int, seed:int)->Path: # The folder
         chance = np.random.default_rng([seed, number])
         p = chance.dirichlet(chance.dirichlet(6 * np.array([.45, .25, .08, .08, .06, .04, .04])) * 8 + .05, rows)
         lost = chance.random(rows) < .03
-        table = synthetic_timeline(times.round(6), p, lost, 5.)
+        table = simulate_timeline(times.round(6), p, lost, 5.)
         table[['width', 'height']] *= chance.uniform(.7, 1.4)
         write_timeline(table.round(6), folder/f'v{number:04d}.csv', {'synthetic': True}, overwrite=True)
     return folder

@@ -21,7 +21,7 @@ from .moments import PooledMoments, pool_moments
 from ..core.errors import FeaError, InputError, OutputError
 from ..core.files import read_text_table, refuse_existing, replacing_files
 from ..recordings.files import read_recording
-from ..report.style import FIRST, MARK, SECOND, STYLE, draw_band, panels
+from ..report.style import FIRST, MARK, SECOND, STYLE, draw_band, make_panels
 from ..stats.resampling import LEVEL, SEED, bootstrap_mean
 from ..timeline.table import read_timeline
 
@@ -183,7 +183,7 @@ def plot_body_study(
     there = [name for name in _SHOWN if (curves.measure == name).any()]
     width = float(curves[curves.measure == there[0]].time.diff().median())
     with mpl.rc_context(STYLE):
-        figure, axes = panels([1.3] * len(there) + [.8], narrow)
+        figure, axes = make_panels([1.3] * len(there) + [.8], narrow)
         for ax, name in zip(axes, there, strict=False):
             draw_band(ax, curves[curves.measure == name], width, ('mean', 'low', 'high'), _SHOWN[name][1])
             ax.set_ylabel(_SHOWN[name][0])

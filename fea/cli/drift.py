@@ -95,12 +95,12 @@ def _short_table(
     from fea.drift.effects import NOT_COMPARED
     from fea.drift.page import effect_text, middle_text
     from fea.drift.plots import measure_title
-    from fea.report.html import number
+    from fea.report.html import format_number
     rows = [row for row in result.table.to_dict('records') if row['verdict'] != NOT_COMPARED]
     def name(row:Any)->str: return measure_title(row['measure']) + (f" ({row['label']})" if isinstance(row['label'], str) else '')
     table = pd.DataFrame([{'measure': name(row), 'verdict': row['verdict'], 'baseline': middle_text(row, 'baseline'),
                            'batch': middle_text(row, 'new'), 'effect': effect_text(row),
-                           'distance': number(row['distance_beyond']), 'p': number(row['p_adjusted'])} for row in rows])
+                           'distance': format_number(row['distance_beyond']), 'p': format_number(row['p_adjusted'])} for row in rows])
     return table.to_string(index=False)
 
 # %% ../../nbs/cli/04_drift.ipynb #4773a74c

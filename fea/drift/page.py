@@ -30,7 +30,7 @@ from fea.drift.plots import (
     DriftView, draw_accuracy, draw_effects, draw_embedding, draw_labels, draw_measures, measure_title,
 )
 from ..emotions import MEANING
-from ..report.html import embedded, flat_facts, number, page_style, source_hash, table
+from ..report.html import embedded, flatten_facts, format_number, page_style, source_hash, table
 from ..report.style import PAPER, STYLE
 
 # %% ../../nbs/drift/11_page.ipynb #2ba5bc9d
@@ -55,13 +55,13 @@ def effect_text(
 )->str: # For example '−0.42 (−0.61 to −0.20)'
     "An effect with its interval"
     if pd.isna(row['effect']): return '–'
-    return number(row['effect']) + ('' if pd.isna(row['low']) else f" ({number(row['low'])} to {number(row['high'])})")
+    return format_number(row['effect']) + ('' if pd.isna(row['low']) else f" ({format_number(row['low'])} to {format_number(row['high'])})")
 
 def number_text(
     value:Any, # A number, or nothing
 )->str: # Three decimals
     "A number of the table"
-    return '–' if value is None or not np.isfinite(value) else number(float(value))
+    return '–' if value is None or not np.isfinite(value) else format_number(float(value))
 
 # %% ../../nbs/drift/11_page.ipynb #0c30c388
 def _verdict_section(
@@ -111,7 +111,7 @@ def _origin_section(
     result:DriftResult, # Of a check
 )->str: # HTML
     "Versions, checksums, settings, thresholds"
-    facts = flat_facts(result.about)
+    facts = flatten_facts(result.about)
     return '<dl class="facts">' + ''.join(f'<dt>{escape(name)}</dt><dd><code>{escape(value)}</code></dd>' for name, value in facts) + '</dl>'
 
 # %% ../../nbs/drift/11_page.ipynb #909c7170

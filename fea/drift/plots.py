@@ -26,7 +26,7 @@ from .expected import expected_accuracy
 from .measures import MEASURE_TABLE
 from .statistics import UnitTest, mean_distance, mean_shares, mmd_test, redrawn_means, seen_units, unit_shares
 from ..emotions import EMOTIONS
-from ..report.html import plain
+from ..report.html import shorten_name
 from ..report.style import FAINT, FIRST, INK, MARK, PAPER, SECOND, STYLE
 from ..stats.resampling import percentile_interval
 
@@ -273,7 +273,7 @@ def draw_accuracy(
             colour, marker = (FAINT, 'D') if name == 'validation' else (FIRST, 'o') if name.startswith('expected') else (SECOND, 's')
             if row['low'] is not None and row['high'] is not None: ax.plot([100*row['low'], 100*row['high']], [y, y], color=colour, lw=1.8)
             ax.plot(100*(row['value'] or 0), y, marker, color=colour, ms=6)
-        ax.set(ylim=(len(rows) - .4, -.6), yticks=range(len(rows)), yticklabels=[plain(name) for name, _ in rows], xlim=(0, 100),
+        ax.set(ylim=(len(rows) - .4, -.6), yticks=range(len(rows)), yticklabels=[shorten_name(name) for name, _ in rows], xlim=(0, 100),
                xlabel='% of the faces labelled right')
         ax.grid(axis='y', visible=False)
     return fig

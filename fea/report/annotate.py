@@ -19,7 +19,7 @@ import pandas as pd
 from ..core.errors import InputError, OutputError
 from ..core.files import refuse_existing, source_checksum
 from ..emotions import P_COLUMNS
-from .drawing import Box, Mark, Painter, overlap
+from .drawing import Box, Mark, Painter, shared_area
 from .hiding import Hider
 from ..timeline.table import check_timeline
 from ..video.sources import SourceInfo, probe_source, progress_bar
@@ -65,7 +65,7 @@ def _marks_at(
     share = (time - float(times[now])) / gap if follows else 0.
     def moved(mark:Mark)->Mark:
         end = ends.get(mark.track, mark.box)
-        if share <= 0 or not overlap(mark.box, end): return mark
+        if share <= 0 or not shared_area(mark.box, end): return mark
         return replace(mark, box=cast(Box, tuple((1 - share)*a + share*b for a, b in zip(mark.box, end, strict=True))))
     return [moved(mark) for mark in marks[now]]
 

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from ..core.files import replace_file
-from ..report.html import TableCells, draw_versions, number, render_page, table_cells
-from .plots import LABELS, draw_comparison, draw_groups, draw_stimulus, largest_groups, split_columns, title_of
+from ..report.html import TableCells, draw_versions, format_number, render_page, table_cells
+from .plots import LABELS, draw_comparison, draw_groups, draw_stimulus, pick_groups, find_splits, study_title
 
 if TYPE_CHECKING:
     from fea.study.run import Study
@@ -32,7 +32,7 @@ def _with_interval(
     ends = zip(frame[value], frame[low], frame[high], strict=True)
     def text(v:float, a:float, b:float)->str:
         if np.isnan(v): return '–'
-        return number(v) if np.isnan(a) else f'{number(v)} ({number(a)} to {number(b)})'
+        return format_number(v) if np.isnan(a) else f'{format_number(v)} ({format_number(a)} to {format_number(b)})'
     return pd.Series([text(*row) for row in ends], index=frame.index, dtype='str')
 
 # %% ../../nbs/study/07_page.ipynb #b9e005fe
@@ -81,13 +81,13 @@ def _split_values(
     scenes:pd.DataFrame, # Of the stimulus; may be empty
 )->Iterator[dict[str, Any]]: # `name`, `groups`, `drawn`, `picture`; nothing without groups
     "The curves of groups"
-    settings, columns = study.about['settings'], split_columns(study.curves)
+    settings, columns = study.about['settings'], find_splits(study.curves)
     rows = study.curves[study.curves.stimulus == stimulus]
     for i, column in enumerate(columns):
         if (position - 1) * len(columns) + i >= _MOST_PICTURES: break
         name = column.removeprefix('group_').replace('_', ' ')
         picture = draw_versions(partial(draw_groups, rows, column, scenes, settings), f'Mean curves of {stimulus} by {name}')
-        yield {'name': name, 'groups': rows[rows.split == column].group.nunique(), 'drawn': len(largest_groups(rows, column)), 'picture': picture}
+        yield {'name': name, 'groups': rows[rows.split == column].group.nunique(), 'drawn': len(pick_groups(rows, column)), 'picture': picture}
 
 # %% ../../nbs/study/07_page.ipynb #30f0d6b8
 def _of_stimulus(
@@ -205,7 +205,7 @@ def _study_page(
     stimuli = list(dict.fromkeys(study.curves.stimulus))
     links = {f's{i}': str(name) for i, name in enumerate(stimuli, 1)} | ({'comparisons': 'Comparisons'} if comparisons else {})
     links |= {'respondents': 'Respondents', 'method': 'How it was computed'}
-    return render_page('study.html', title=title_of(study), about=study.about, links=links, tiles=_overview_tiles(study), level=f'{level:.0%}',
+    return render_page('study.html', title=study_title(study), about=study.about, links=links, tiles=_overview_tiles(study), level=f'{level:.0%}',
                        alpha=f'{1 - level:.2g}', stimuli=[_stimulus_values(study, i, name) for i, name in enumerate(stimuli, 1)],
                        comparisons=comparisons, respondents=_respondent_values(study), method=_method_values(study.about))
 

@@ -16,7 +16,7 @@ from ..core.files import replacing_files
 from ..faces.classifier import Classifier
 from .comparisons import choose_comparisons
 from .manifest import find_durations, read_manifest, read_recordings
-from .respondents import Study, check_settings, compute_study, describe_study, place_respondents
+from .respondents import Study, check_settings, compute_study, describe_study, collect_traces
 from .scores import StudySettings, read_segments
 from ..timeline.table import require_pyarrow
 
@@ -76,7 +76,7 @@ def run_study(
     with writing(out): out.mkdir(parents=True, exist_ok=True)
     recordings = read_recordings(table, out, chosen, progress, classifier=classifier, consent=consent)
     durations = find_durations(table, recordings)
-    people, traces = place_respondents(table, recordings, durations, chosen)
+    people, traces = collect_traces(table, recordings, durations, chosen)
     scenes = None if segments is None else read_segments(segments, {s: durations[s] for s in traces})
     questions = choose_comparisons(compare, people, list(traces))
     about = describe_study(Path(manifest), chosen, durations, people, recordings, questions, consent)
