@@ -24,7 +24,7 @@ from pathlib import Path
 from threading import Event, RLock, Thread
 from typing import Any
 
-from ..aws.session import Cloud, asking, import_boto3
+from ..aws.session import Cloud, asking, import_boto3, split_address
 from ..core.errors import FeaError, InputError, missing_extra, writing
 from fea.standin.containers import (
     ENDPOINTS, Container, Endpoint, InvocationError, LogStream, Payload, Reply, Services, ask, call_endpoint,
@@ -32,7 +32,7 @@ from fea.standin.containers import (
 )
 from fea.standin.requests import (
     MB, TO_AWS, InputObject, Settings, TransformRequest, batch_environment, deal_out, find_objects, make_payloads,
-    read_request, resolve_settings, split_address,
+    read_request, resolve_settings,
 )
 
 # %% ../../nbs/standin/03_cloud.ipynb #4fd43fd4

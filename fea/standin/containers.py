@@ -30,9 +30,9 @@ from pathlib import Path
 from threading import Lock, RLock, Semaphore, Thread, Timer
 from typing import Any
 
-from ..aws.session import Cloud, asking, import_boto3
+from ..aws.session import Cloud, asking, import_boto3, split_address
 from ..core.errors import FeaError, InputError
-from .requests import MB, split_address
+from .requests import MB
 
 # %% ../../nbs/standin/02_containers.ipynb #392d7a5a
 TOY_SERVER = r'''"""Serves a model that fails when asked to"""

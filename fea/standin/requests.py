@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['NAME', 'MB', 'TO_AWS', 'TransformRequest', 'check_request', 'read_request', 'Settings', 'resolve_settings',
-           'batch_environment', 'InputObject', 'split_address', 'read_manifest', 'find_objects', 'deal_out',
-           'make_payloads']
+           'batch_environment', 'InputObject', 'read_manifest', 'find_objects', 'deal_out', 'make_payloads']
 
 # %% ../../nbs/standin/01_requests.ipynb #8f621a2e
 import json
@@ -14,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..aws.session import asking
+from ..aws.session import asking, split_address
 from ..core.errors import InputError
 
 # %% ../../nbs/standin/01_requests.ipynb #e788b5cf
@@ -133,15 +132,6 @@ def _relative_name(
 )->str: # Path below the output path
     "Where the result of an object goes"
     return key[len(prefix) + 1:] if key[len(prefix):].startswith('/') else key[prefix.rfind('/') + 1:]
-
-# %% ../../nbs/standin/01_requests.ipynb #126327b3
-def split_address(
-    url:str, # 's3://bucket/key'
-)->tuple[str, str]: # Bucket, and key or prefix as it stands there
-    "Take an S3 address apart without changing it; raises `InputError`"
-    match = re.fullmatch('s3://([^/]+)/?(.*)', url)
-    if match is None: raise InputError(f'{url} is no address in S3: it looks like s3://bucket/key')
-    return match[1], match[2]
 
 # %% ../../nbs/standin/01_requests.ipynb #525b1ca1
 def read_manifest(
