@@ -15,7 +15,7 @@ import pandas as pd
 from .alignment import Alignment
 from ..core.errors import InputError
 from ..recordings.signals import Signal
-from ..stats.resampling import tail
+from ..stats.resampling import expanded_tail
 
 # %% ../../nbs/biosignals/03_offset.ipynb #a4c5ba6c
 def box_motion(
@@ -154,5 +154,5 @@ def estimate_residual_offset(
     peaks, products = _rotated_peaks(moves, shows, reach), _lagged_products(moves, shows, reach, block)
     p, best = float((peaks >= peaks[0] - 1e-12).mean()), float(_peak_shift(products.sum(0, keepdims=True))[0]) / rate
     drawn = _peak_shift(rng.multinomial(len(products), np.full(len(products), 1 / len(products)), draws) @ products) / rate
-    low, high = np.quantile(drawn, [tail(len(products), .95), 1 - tail(len(products), .95)])
+    low, high = np.quantile(drawn, [expanded_tail(len(products), .95), 1 - expanded_tail(len(products), .95)])
     return _decide_offset(best, float(low), float(high), float(peaks[0]), p, most)

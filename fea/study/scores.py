@@ -17,7 +17,7 @@ from ..core.defaults import STUDY_FPS
 from ..core.errors import InputError
 from ..core.files import read_text_table
 from ..stats.peaks import find_maxima
-from ..stats.resampling import DRAWS, LEVEL, SEED, bootstrap_mean, percentile_interval, wilson_interval
+from ..stats.resampling import DRAWS, LEVEL, SEED, bootstrap_mean, percentile_interval, wilson_intervals
 from .curves import MEASURES, Traces
 
 # %% ../../nbs/study/02_scores.ipynb #10e3616e
@@ -34,7 +34,7 @@ def curve_table(
     values = traces.values.transpose(0, 2, 1).reshape(len(traces.values), -1)
     table = bootstrap_mean(values, level, draws, seed)
     above = (values > threshold).sum(0)
-    low, high = wilson_interval(above, table.n.to_numpy(), level)
+    low, high = wilson_intervals(above, table.n.to_numpy(), level)
     table.insert(0, 'time', np.tile(traces.times, len(MEASURES)))
     table.insert(0, 'measure', np.repeat(np.array(MEASURES, object), len(traces.times)))
     return table.assign(share=above / table.n.where(table.n > 0), share_low=low, share_high=high)
@@ -72,7 +72,7 @@ def percentage_table(
     n, reached = np.full(len(MEASURES), len(traces.respondents)), shown.any(1).sum(0)
     audience = np.where(seen.any(0), shown.sum(0) / np.maximum(seen.sum(0), 1), np.nan)
     time = bootstrap_mean(np.where(seen.any(1), shown.sum(1) / np.maximum(seen.sum(1), 1), np.nan), level)
-    low, high = wilson_interval(reached, n, level)
+    low, high = wilson_intervals(reached, n, level)
     shares = {'reach': reached / n, 'reach_low': low, 'reach_high': high, 'average': np.nanmean(audience, 0), 'highest': np.nanmax(audience, 0),
               'lowest': np.nanmin(audience, 0), 'time': time['mean'], 'time_low': time.low, 'time_high': time.high}
     return pd.DataFrame({'measure': MEASURES, 'n': n} | {k: np.asarray(v) * 100 for k, v in shares.items()})

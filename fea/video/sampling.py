@@ -19,7 +19,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from ..core.errors import InputError, TruncatedVideoError
-from .decoding import Clock, Damage, ImageConverter, clock_of, decode_packet, every_frame, is_cut_off, open_video, read_packets
+from .decoding import Clock, Damage, ImageConverter, read_clock, decode_packet, every_frame, is_cut_off, open_video, read_packets
 
 # %% ../../nbs/video/02_sampling.ipynb #f205718f
 def pick_times(
@@ -67,7 +67,7 @@ def index_packets(
     "Read a file's timestamps without decoding"
     pts, keys, shown, sound = array('q'), bytearray(), bytearray(), True
     with open_video(path) as stream:
-        clock, is_avi = clock_of(stream), stream.container.format.name == 'avi'
+        clock, is_avi = read_clock(stream), stream.container.format.name == 'avi'
         for packet in read_packets(stream, damage or Damage()):
             sound = sound and packet.pts is not None and not packet.is_corrupt and not (is_avi and packet.pts != packet.dts)
             pts.append(packet.pts or 0)
@@ -209,7 +209,7 @@ def read_whole(
     def noted(frames:Iterator[tuple[float, VideoFrame]])->Iterator[tuple[float, VideoFrame]]:
         for time, frame in frames: times.append(time); yield time, frame
     with open_video(path, threads) as stream:
-        tolerance = clock_of(stream).tolerance
+        tolerance = read_clock(stream).tolerance
         for number, (time, frame) in enumerate(_pick_stream(noted(every_frame(stream, damage)), fps, tolerance)):
             if time >= start - 1e-9: yield number, time, frame
     if not times: raise InputError(f'{path} holds no frame that can be decoded: copy it again or convert it to MP4')

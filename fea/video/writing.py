@@ -30,7 +30,7 @@ from ..core.errors import InputError, OutputError, TruncatedVideoError
 from ..core.files import replacing
 from ..core.threads import prefetch
 from ..emotions import MEANING
-from .decoding import Damage, ImageConverter, clock_of, every_frame, open_video
+from .decoding import Damage, ImageConverter, read_clock, every_frame, open_video
 from .sampling import judge_end
 from .sources import SourceInfo, read_frames
 
@@ -53,7 +53,7 @@ def _video_frames(
 )->Iterator[Shown]: # All frames
     "Every frame of a video; times always rise, by one unit where a damaged file has the same twice"
     with open_video(path) as stream:
-        clock, convert, last, before = clock_of(stream), ImageConverter(), -1, 0.
+        clock, convert, last, before = read_clock(stream), ImageConverter(), -1, 0.
         start = round(clock.origin / clock.unit)
         for time, frame in every_frame(stream, damage):
             pts = round(time / clock.unit) if frame.pts is None else frame.pts - start
@@ -139,7 +139,7 @@ class _Sound:
         source:VideoStream, # An open video, read for nothing else
         out:OutputContainer, # The result, of which nothing is written yet
     ):
-        self.out, self.origin, self.time, self.feeds = out, clock_of(source).origin, -np.inf, dict[int, _Feed]()
+        self.out, self.origin, self.time, self.feeds = out, read_clock(source).origin, -np.inf, dict[int, _Feed]()
         self.container, self.notes = cast(InputContainer, source.container), list[str]()
         for stream in self.container.streams.audio: self.add(stream)
         self.source = self.packets()
