@@ -184,7 +184,7 @@ def write_results(
 )->None:
     "Export the kept epoch of a run into the model folder, and draw the curves; raises `FeaError`"
     from fea.train.export import export_run
-    from fea.training import plot_log
+    from fea.train.record import plot_log
     for folder in (places.model, places.output):
         with writing(folder): folder.mkdir(parents=True, exist_ok=True)
     for name in ('config.json', 'log.jsonl', 'kept.safetensors'): replace_file(places.model/name, (run/name).read_bytes())

@@ -54,7 +54,7 @@ def train(
         from fea.train.export import export_run
         from fea.train.layouts import read_faces
         from fea.train.loop import TrainingConfig, ask_teachers, kept_epoch
-        from fea.training import plot_log
+        from fea.train.record import plot_log
         from fea.training import train as run
     config = TrainingConfig(epochs=epochs, input_size=input_size, earlier_sizes=tuple(earlier_size or ()), frozen=frozen, batch_size=batch_size,
                             learning_rate=learning_rate, weight_decay=weight_decay, smoothing=smoothing, balance=balance, mixing=mixing,
