@@ -25,7 +25,7 @@ from .drawing import Box, shared_area
 from ..timeline.table import format_timestamp
 from ..video.decoding import Damage
 from ..video.sources import SourceInfo, progress_bar
-from ..video.writing import SLACK, Shown, advance, shown_frames
+from ..video.writing import SLACK, Shown, move_bar, shown_frames
 
 # %% ../../nbs/report/06_hiding.ipynb #4c8a0cf3
 _SQUARES = 7 # Across the longer side of a hidden region
@@ -199,7 +199,7 @@ def _find_everywhere(
             for sight in group[1:] if times else group: # the first is the last of the group before
                 times.append(sight.time)
                 found.append(sight.found)
-            advance(bar, times[-1])
+            move_bar(bar, times[-1])
     return np.array(times), found
 
 # %% ../../nbs/report/06_hiding.ipynb #66c1ac4c
