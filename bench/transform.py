@@ -20,8 +20,8 @@ import psutil
 from run import clip
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from fea.aws.cost import Estimate, estimate, read_prices
-from fea.serving.package import build_package, unpack
+from fea.aws.cost import Estimate, estimate_cost, read_prices
+from fea.serving.package import build_package, unpack_archive
 from fea.aws.packs import Packing, Shipment, pack_all
 from fea.faces.classifier import Classifier
 from fea.extract import extract
@@ -35,7 +35,7 @@ INSTANCE = 'ml.m5.large'
 class Server:
     "The container's server from the archive, one request at a time, with its processor time"
     def __init__(self, folder:Path):
-        model = unpack(build_package(folder/'model.tar.gz'), folder/'model')
+        model = unpack_archive(build_package(folder/'model.tar.gz'), folder/'model')
         with socket.socket() as s:
             s.bind(('127.0.0.1', 0))
             port = s.getsockname()[1]
@@ -101,7 +101,7 @@ def hour(row:dict, prices:dict[str, float])->Estimate:
     if row['form'] == 'clips': requests = 6 # clips of ten minutes
     form = 'frames' if row['form'] == 'images' else row['form']
     own = prices | {f'{form} still': row['cpu'] / row['stills'], 'clips second': 0.}
-    return estimate(row['form'], round(requests), round(row['size'] * factor), round(row['stills'] * factor), HOUR, own, INSTANCE)
+    return estimate_cost(row['form'], round(requests), round(row['size'] * factor), round(row['stills'] * factor), HOUR, own, INSTANCE)
 
 
 def main()->None:

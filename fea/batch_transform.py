@@ -14,7 +14,7 @@ from typing import Any
 
 from .aws.answers import finish_source
 from .aws.container import find_image
-from .aws.cost import describe_estimate, estimate
+from .aws.cost import describe_estimate, estimate_cost
 from .aws.packs import MB, load_shipment, save_shipment
 from .aws.resume import prepare_shipment, read_finished, recheck_answers, refused_outcomes, take_up_job
 from .aws.session import Cloud, remove_objects
@@ -81,8 +81,9 @@ def dry_run(
         if not shipment.packs: return 'nothing would be sent: no face was found'
         payload, concurrent = payload_limits(shipment, settings)
         size, count = package.stat().st_size, len(shipment.packs)
-    found = estimate(form, count, sum(p.size for p in shipment.packs), sum(p.stills for p in shipment.packs), sum(s.duration for s in shipment.sources), prices,
-                     settings.instance_type, settings.instance_count, concurrent)
+    stills, seconds = sum(p.stills for p in shipment.packs), sum(s.duration for s in shipment.sources)
+    found = estimate_cost(form, count, sum(p.size for p in shipment.packs), stills, seconds, prices,
+                          settings.instance_type, settings.instance_count, concurrent)
     lines = [f'  {p.name}  {p.size:,} bytes, {p.stills:,} stills' for p in shipment.packs[:20]] + [f'  ... and {count - 20} more'] * (count > 20)
     return '\n'.join([f'would upload, beside model.tar.gz ({size / MB:.1f} MB, once):', *lines,
                       f'as {shipment.content_type}, {concurrent} at a time, payload {f"{payload} MB" if payload else "streamed"}',

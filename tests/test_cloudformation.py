@@ -13,9 +13,9 @@ from installed import ROOT
 
 from fea import InputError
 from fea.aws.automation import NO_ROLE, NONE, batch_pipeline_definition, render_template
-from fea.aws.drift import COMMAND, drift_figures, place_of
-from fea.aws.monitoring import dimensions
-from fea.aws.pipeline import check_definition, resolve
+from fea.aws.drift import COMMAND, drift_figures, read_place
+from fea.aws.monitoring import _make_dimensions
+from fea.aws.pipeline import check_definition, evaluate_expression
 from fea.aws.session import Cloud
 from fea.drift.check import VERDICTS, DriftResult
 
@@ -97,7 +97,7 @@ def test_check_runs_only_when_one_is_given(definition:dict[str, Any])->None:
     known = {f"Parameters.{p['Name']}": p.get('DefaultValue', p['Name']) for p in definition['Parameters']} | {
         'Parameters.ManifestBucket': 'study-7', 'Parameters.ManifestKey': 'in/a.manifest', 'Parameters.DriftCheck': 's3://code/drift/0123/',
         'Execution.PipelineExecutionArn': 'arn:aws:sagemaker:eu-central-1:123456789012:pipeline/fea-batch/execution/x'}
-    request = resolve(drift['Arguments'], known.__getitem__)
+    request = evaluate_expression(drift['Arguments'], known.__getitem__)
     assert (drift['Name'], drift['Type']) == ('Drift', 'Processing')
     assert {i['InputName']: (i['S3Input']['S3Uri'], i['S3Input']['LocalPath']) for i in request['ProcessingInputs']} == {
         'answers': ('s3://study-7/in/a.manifest.results/', '/opt/ml/processing/input/answers'),
@@ -105,7 +105,7 @@ def test_check_runs_only_when_one_is_given(definition:dict[str, Any])->None:
     output, = request['ProcessingOutputConfig']['Outputs']
     assert output['S3Output']['S3Uri'] == 's3://study-7/in/a.manifest.drift' and output['S3Output']['LocalPath'] == '/opt/ml/processing/output/drift'
     assert request['AppSpecification']['ContainerEntrypoint'] == ['/bin/bash', '-c', COMMAND] and COMMAND.endswith('exec python3 -m fea.aws.drift')
-    assert place_of(request['Environment']) == Cloud('study-7', '', 'eu-central-1') and request['Environment']['FEA_BATCH'] == 'in/a.manifest'
+    assert read_place(request['Environment']) == Cloud('study-7', '', 'eu-central-1') and request['Environment']['FEA_BATCH'] == 'in/a.manifest'
 
 
 def test_rule_gives_every_parameter_of_the_pipeline(template:dict[str, Any], definition:dict[str, Any])->None:
@@ -159,7 +159,7 @@ def test_drift_is_optional_and_its_alarm_hears_what_the_step_sends(template:dict
     conditional = {name for name, resource in template['Resources'].items() if resource.get('Condition') == 'WithDrift'}
     assert conditional == {'PipelineChecks', 'DriftRole', 'DriftAlarm'}
     alarm = template['Resources']['DriftAlarm']['Properties']
-    assert [d['Name'] for d in alarm['Dimensions']] == [d['Name'] for d in dimensions(Cloud('study-7', '', 'eu-central-1'))] == ['Place']
+    assert [d['Name'] for d in alarm['Dimensions']] == [d['Name'] for d in _make_dimensions(Cloud('study-7', '', 'eu-central-1'))] == ['Place']
     assert (alarm['Namespace'], alarm['Statistic'], alarm['Threshold'], alarm['ComparisonOperator']) == ('fea', 'Maximum', 2, 'GreaterThanOrEqualToThreshold')
     assert alarm['AlarmActions'] == {'Fn::If': ['WithAlerts', [{'Ref': 'Alerts'}], {'Ref': 'AWS::NoValue'}]}
     def sent(verdict:str)->float:

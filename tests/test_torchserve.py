@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from installed import ROOT, SAMPLE
 
-from fea.serving.package import build_package, unpack
+from fea.serving.package import build_package, unpack_archive
 from fea.emotions import P_COLUMNS
 from fea.extract import extract
 from fea.local_inference import analyze
@@ -45,7 +45,7 @@ def wait_until_ready(url:str, process:subprocess.Popen, log:Path, limit:float=18
 @pytest.fixture(scope='module')
 def url(tmp_path_factory:pytest.TempPathFactory)->Iterator[str]:
     base, ports = tmp_path_factory.mktemp('torchserve'), free_ports(3)
-    unpack(build_package(base/'model.tar.gz'), base/'ml'/'model')
+    unpack_archive(build_package(base/'model.tar.gz'), base/'ml'/'model')
     log = base/'out.log'
     command = [sys.executable, str(ROOT/'tests'/'torchserve_host.py'), str(base), *map(str, ports)]
     with log.open('w') as out: process = subprocess.Popen(command, cwd=base, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .drift import COMMAND, PROCESSING
-from .pipeline import sdk, write_definition
+from .pipeline import import_sdk, write_definition
 from .session import Cloud
 from ..core.errors import InputError
 
@@ -73,7 +73,7 @@ def batch_pipeline_definition(
     "A batch transform, and a drift check if one is given, which need to know where their manifest is; raises `InputError`"
     if payload * concurrency > 100:
         raise InputError(f'{concurrency} files of {payload} MB at a time: SageMaker takes at most 100 MB together; lower one of the two')
-    with sdk(Cloud('any', '', 'us-east-1')) as session: # nothing is sent, and the definition names no region
+    with import_sdk(Cloud('any', '', 'us-east-1')) as session: # nothing is sent, and the definition names no region
         from sagemaker.core.workflow.conditions import ConditionEquals
         from sagemaker.core.workflow.functions import Join
         from sagemaker.core.workflow.parameters import ParameterString

@@ -32,13 +32,13 @@ def _code_requirements()->list[str]: # Lines of a requirements.txt
 # %% ../../nbs/aws/18_steps.ipynb #485656e9
 def _code_archive()->bytes: # Of a .tar.gz
     "The code of all steps, always the same bytes for the same code; raises `FeaError`"
-    from fea.serving.package import pack
+    from fea.serving.package import pack_files
     from fea.faces.detection import DETECTOR_MODEL
     from fea.core.models import model_path
     package, detector = Path(fea.__file__).resolve().parent, model_path(DETECTOR_MODEL)
     files = {f'fea/{file.relative_to(package).as_posix()}': file.read_bytes() for file in package.rglob('*.py') if '__pycache__' not in file.parts}
     files |= {f'fea/models/{file.name}': file.read_bytes() for file in (detector, detector.with_name('SHA256SUMS'))}
-    return pack(files | {'requirements.txt': '\n'.join(_code_requirements()).encode() + b'\n'})
+    return pack_files(files | {'requirements.txt': '\n'.join(_code_requirements()).encode() + b'\n'})
 
 # %% ../../nbs/aws/18_steps.ipynb #d5852d61
 ARCHIVE = 'fea.tar.gz' # name of the code in the containers
@@ -71,9 +71,9 @@ def _open_trained(
     folder:Path, # Where to unpack it
 )->Path: # The folder
     "Unpack what a training job left; raises `InputError` when that is no model"
-    from fea.serving.package import unpack
+    from fea.serving.package import unpack_archive
     if not archive.is_file(): raise InputError(f'{archive}: missing; give the step the model.tar.gz of a training job as its input model')
-    unpack(archive, folder)
+    unpack_archive(archive, folder)
     missing = [name for name in ('model.onnx', 'model.safetensors') if not (folder/name).is_file()]
     if missing: raise InputError(f"{archive}: holds no {' and no '.join(missing)}; it is not the result of fea.aws.training_job")
     return folder

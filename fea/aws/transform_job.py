@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 
 from .answers import check_answer
 from .container import create_model
-from .cost import cores
+from .cost import count_cores
 from .packs import MB, Pack, Shipment, save_shipment
 from .session import Cloud, asking, client, download_object, list_objects, put_object
 from ..core.errors import FeaError, InputError
@@ -55,7 +55,7 @@ def payload_limits(
         way_out = '--pack crops or --pack frames' if shipment.form == 'clips' else 'a larger --max-payload'
         raise InputError(f'{largest.file}: {largest.size / MB:.3g} MB, more than a request of {payload} MB; use {way_out}'
                          + ', or an own image, which takes streams' * (not streams))
-    return payload, max(1, min(cores(settings.instance_type), MAX_PAYLOAD_MB // payload if payload else 1))
+    return payload, max(1, min(count_cores(settings.instance_type), MAX_PAYLOAD_MB // payload if payload else 1))
 
 # %% ../../nbs/aws/07_transform_job.ipynb #1007deeb
 def upload_packs(

@@ -248,10 +248,10 @@ def undeploy(
     region:Region=None, # Place
 )->None:
     "Undeploy"
-    from fea.aws.endpoints import leftovers, undeploy as end
+    from fea.aws.endpoints import find_leftovers, undeploy as end
     cloud = place(bucket, region)
     for line in end(cloud, name, data) or [f'{name}: there was nothing to delete']: typer.echo(line)
-    for line in leftovers(cloud): typer.echo(f'still billed: {line}')
+    for line in find_leftovers(cloud): typer.echo(f'still billed: {line}')
 
 @commands.command(short_help='List the endpoints of fea.', help='List the endpoints of fea.')
 def endpoints(
@@ -259,7 +259,7 @@ def endpoints(
     region:Region=None, # Place
 )->None:
     "List"
-    from fea.aws.endpoints import endpoints as list_endpoints
+    from fea.aws.endpoints import list_endpoints as list_endpoints
     show(list_endpoints(place(bucket, region)), 'no endpoint of fea; nothing is billed')
 
 # %% ../../nbs/cli/06_cloud.ipynb #33e1d70b

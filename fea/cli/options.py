@@ -32,9 +32,9 @@ def open_baseline(
     from fea.drift.baseline import find_baseline, read_baseline
     if path is None: return read_baseline(find_baseline(model))
     if not path.name.endswith('.tar.gz'): return read_baseline(path)
-    from fea.serving.package import unpack
+    from fea.serving.package import unpack_archive
     with tempfile.TemporaryDirectory() as folder:
-        inside = unpack(path, Path(folder))/'baseline.json'
+        inside = unpack_archive(path, Path(folder))/'baseline.json'
         if not inside.is_file(): raise InputError(f'{path}: carries no baseline.json; build it with a model folder that has one, or give the JSON')
         return read_baseline(inside)
 

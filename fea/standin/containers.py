@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['TOY_SERVER', 'PAUSE', 'Payload', 'ENDPOINTS', 'Reply', 'Services', 'connect_services', 'find_model', 'fetch_model',
-           'LogStream', 'Answer', 'ask', 'free_port', 'Server', 'InvocationError', 'Container', 'read_parameters',
-           'invoke', 'Endpoint', 'make_endpoint', 'runtime_error', 'call_endpoint', 'start_later']
+           'LogStream', 'HttpAnswer', 'send_request', 'free_port', 'Server', 'InvocationError', 'Container',
+           'read_parameters', 'ask_container', 'LocalEndpoint', 'make_endpoint', 'runtime_error', 'call_endpoint',
+           'start_later']
 
 # %% ../../nbs/standin/02_containers.ipynb #d184b9e6
 import http.client
@@ -32,7 +33,7 @@ from typing import Any
 
 from ..aws.session import Cloud, asking, import_boto3, split_address
 from ..core.errors import FeaError, InputError
-from .requests import MB
+from .requests import MIB
 
 # %% ../../nbs/standin/02_containers.ipynb #392d7a5a
 TOY_SERVER = r'''"""Serves a model that fails when asked to"""
@@ -187,31 +188,31 @@ class LogStream:
 
 # %% ../../nbs/standin/02_containers.ipynb #01273457
 @dataclass(frozen=True)
-class Answer:
+class HttpAnswer:
     "What a container answered"
     status:int
     headers:http.client.HTTPMessage # Names in any case
     body:bytes
 
-def ask(
+def send_request(
     port:int, # On 127.0.0.1
     method:str, # 'GET' or 'POST'
     path:str, # For example '/ping'
     timeout:float, # s
     body:bytes|Iterable[bytes]=b'', # Parts without a Content-Length are sent in chunks
     headers:Mapping[str, str]|None=None, # Of the request
-)->Answer:
+)->HttpAnswer:
     "One request; raises `OSError` (`TimeoutError` among them) or `HTTPException`"
     connection, deadline, data = http.client.HTTPConnection('127.0.0.1', port, timeout=timeout), time.monotonic() + timeout, bytearray()
     try:
         with suppress(BrokenPipeError, ConnectionResetError): # it may answer, for example 413, before it has read all
             connection.request(method, path, body or None, dict(headers or {}))
         response = connection.getresponse()
-        while part := response.read1(MB):
+        while part := response.read1(MIB):
             data += part
             if time.monotonic() > deadline: raise TimeoutError(f'no whole answer within {timeout:g} s')
         if response.length: raise http.client.IncompleteRead(bytes(data), response.length)
-        return Answer(response.status, response.headers, bytes(data))
+        return HttpAnswer(response.status, response.headers, bytes(data))
     finally: connection.close()
 
 # %% ../../nbs/standin/02_containers.ipynb #08af1c40
@@ -276,7 +277,7 @@ def _start_server(
 # %% ../../nbs/standin/02_containers.ipynb #eae991a1
 class InvocationError(FeaError):
     "Why there is no result: whose fault it is, in AWS's words, and what the container said"
-    def __init__(self, kind:str, reason:str, answer:Answer|None=None)->None:
+    def __init__(self, kind:str, reason:str, answer:HttpAnswer|None=None)->None:
         super().__init__(reason)
         self.kind, self.answer = kind, answer
 
@@ -308,7 +309,7 @@ class Container:
         "Wait until `/ping` answers 200; raises `InvocationError`"
         while server.process.poll() is None and not self.closed and time.monotonic() < deadline:
             with suppress(OSError, http.client.HTTPException):
-                if ask(self.port, 'GET', '/ping', 2).status == 200: return
+                if send_request(self.port, 'GET', '/ping', 2).status == 200: return
             time.sleep(_POLL)
         code = server.process.poll()
         server.end()
@@ -329,7 +330,7 @@ def read_parameters(
     container:Container, # Ready
 )->dict[str, Any]: # Empty when there is no such route
     "What `/execution-parameters` says; raises `InputError`"
-    try: answer = ask(container.port, 'GET', '/execution-parameters', 5)
+    try: answer = send_request(container.port, 'GET', '/execution-parameters', 5)
     except (OSError, http.client.HTTPException): return {}
     try: said = json.loads(answer.body) if answer.status == 200 else {}
     except ValueError as e: raise InputError(f'/execution-parameters: {e}') from e
@@ -340,18 +341,18 @@ def read_parameters(
 PAUSE = .1 # s before the first retry, then twice as long each time (a stand-in: AWS does not say)
 Payload = bytes|Callable[[], Iterable[bytes]] # a body, or what reads it anew for each attempt
 
-def invoke(
+def ask_container(
     container:Container, # Started if need be
     payload:Payload, # Body of the request
     headers:Mapping[str, str], # Of the request
     timeout:float, # Of one attempt, s
     retries:int, # Further attempts
-)->Answer: # With a status of 2xx
+)->HttpAnswer: # With a status of 2xx
     "Ask a container; raises `InvocationError`"
     for attempt in range(retries + 1):
         if attempt: time.sleep(PAUSE*2**(attempt - 1))
         container.ensure()
-        try: answer = ask(container.port, 'POST', '/invocations', timeout, payload() if callable(payload) else payload, headers)
+        try: answer = send_request(container.port, 'POST', '/invocations', timeout, payload() if callable(payload) else payload, headers)
         except TimeoutError: error = InvocationError('AlgorithmError', f'Model server did not respond to /invocations request within {timeout:g} seconds')
         except (OSError, http.client.HTTPException):
             error = InvocationError('AlgorithmError', 'Unable to get response from algorithm')
@@ -366,11 +367,11 @@ def invoke(
     raise error
 
 # %% ../../nbs/standin/02_containers.ipynb #82fb68fc
-_REAL_TIME, _SERVERLESS, _ASYNCHRONOUS = 6_291_456, 4*MB, 1024*MB # bytes of a request
+_REAL_TIME, _SERVERLESS, _ASYNCHRONOUS = 6_291_456, 4*MIB, 1024*MIB # bytes of a request
 ENDPOINTS = '/aws/sagemaker/Endpoints/'
 
 @dataclass
-class Endpoint:
+class LocalEndpoint:
     "An endpoint and its container"
     name:str
     variant:str # Name of its one production variant
@@ -394,13 +395,13 @@ class Endpoint:
 def make_endpoint(
     name:str, # Of the endpoint
     config:Mapping[str, Any], # As `DescribeEndpointConfig` gives it
-)->Endpoint: # Without a container
+)->LocalEndpoint: # Without a container
     "What an endpoint configuration asks for; raises `InputError` for what cannot be done here"
     variants, background = config['ProductionVariants'], config.get('AsyncInferenceConfig') or {}
     if len(variants) != 1: raise InputError(f'endpoint {name} has {len(variants)} variants; the SageMaker on this machine runs one')
     limit = _ASYNCHRONOUS if background else _SERVERLESS if variants[0].get('ServerlessConfig') else _REAL_TIME
     slots = (background.get('ClientConfig') or {}).get('MaxConcurrentInvocationsPerInstance') or 1
-    return Endpoint(name, variants[0]['VariantName'], limit, 60, dict(background.get('OutputConfig') or {}), Semaphore(slots))
+    return LocalEndpoint(name, variants[0]['VariantName'], limit, 60, dict(background.get('OutputConfig') or {}), Semaphore(slots))
 
 # %% ../../nbs/standin/02_containers.ipynb #50b21c6b
 Reply = tuple[int, dict[str, str], bytes] # status, headers, body
@@ -415,7 +416,7 @@ def runtime_error(
     return status, {'Content-Type': 'application/json', 'x-amzn-errortype': code}, json.dumps({'Message': message, 'ErrorCode': code, **more}).encode()
 
 def _model_error(
-    endpoint:Endpoint, # That was asked
+    endpoint:LocalEndpoint, # That was asked
     status:int, # Of the container; 0 when it did not answer
     said:str, # By the container
 )->Reply:
@@ -426,14 +427,14 @@ def _model_error(
 
 # %% ../../nbs/standin/02_containers.ipynb #c7c2b162
 def call_endpoint(
-    endpoint:Endpoint, # In service
+    endpoint:LocalEndpoint, # In service
     body:bytes|Iterable[bytes], # Of the request
     headers:Mapping[str, str], # Content-Type, Accept and others for the container
     timeout:float, # s
 )->Reply:
     "Ask the container of an endpoint, once"
     if endpoint.container is None: return _model_error(endpoint, 0, 'there is no container')
-    try: answer = invoke(endpoint.container, body if isinstance(body, bytes) else lambda: body, headers, timeout, 0)
+    try: answer = ask_container(endpoint.container, body if isinstance(body, bytes) else lambda: body, headers, timeout, 0)
     except InvocationError as e:
         return _model_error(endpoint, e.answer.status if e.answer else 0, e.answer.body.decode('utf-8', 'replace') if e.answer else str(e))
     kept = ('Content-Type', 'X-Amzn-SageMaker-Custom-Attributes')
@@ -442,7 +443,7 @@ def call_endpoint(
 # %% ../../nbs/standin/02_containers.ipynb #89843dfc
 def _call_later(
     services:Services, # Where input and output lie
-    endpoint:Endpoint, # Asynchronous
+    endpoint:LocalEndpoint, # Asynchronous
     source:str, # Address of the input
     target:str, # Address of the result
     failure:str|None, # Address of a message, should it fail
@@ -456,7 +457,7 @@ def _call_later(
             with asking(f'reading {source}'): found = services.s3.get_object(Bucket=bucket, Key=key)
             size = found['ContentLength']
             if size > endpoint.limit: raise InputError(f'{source} has {size} bytes; an asynchronous endpoint takes {endpoint.limit}')
-            status, _, body = call_endpoint(endpoint, found['Body'].iter_chunks(MB), {**headers, 'Content-Length': str(size)}, timeout)
+            status, _, body = call_endpoint(endpoint, found['Body'].iter_chunks(MIB), {**headers, 'Content-Length': str(size)}, timeout)
         except Exception as e: status, body = 400, json.dumps({'Message': str(e)}).encode()
     where = target if status == 200 else failure
     if where is None or endpoint.closed: return
@@ -466,7 +467,7 @@ def _call_later(
 # %% ../../nbs/standin/02_containers.ipynb #fc29f79c
 def start_later(
     services:Services, # Where input and output lie
-    endpoint:Endpoint, # Asynchronous
+    endpoint:LocalEndpoint, # Asynchronous
     given:Mapping[str, str], # Headers of the request, names in any case
 )->Reply:
     "Take an asynchronous request"
