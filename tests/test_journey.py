@@ -72,11 +72,15 @@ def run_here(
     def run(name:str, **parameters:Any)->dict[str, Any]:
         monkeypatch.chdir(folder_of(name))
         names:dict[str, Any] = {'__name__': '__main__'}
-        for cell in cells_of(name):
-            if cell.cell_type != 'code': continue
-            exec(compile(cell.source, name, 'exec'), names) # as Jupyter does
-            if 'parameters' in cell.metadata.get('tags', ()): names.update({'out': str(tmp_path/'out')} | parameters)
-        return names
+        try:
+            for cell in cells_of(name):
+                if cell.cell_type != 'code': continue
+                exec(compile(cell.source, name, 'exec'), names) # as Jupyter does
+                if 'parameters' in cell.metadata.get('tags', ()): names.update({'out': str(tmp_path/'out')} | parameters)
+            return names
+        except BaseException: # a notebook that stops leaves its stand-in running, as a user's does until the kernel ends
+            if names.get('stand_in'): names['stand_in'].__exit__(None, None, None)
+            raise
     return run
 
 
