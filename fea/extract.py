@@ -22,10 +22,12 @@ def extract(
     folder:str|Path, # Where the frames go
     fps:float|None=DEFAULT_FPS, # Stills per second; `None` gives every frame
     overwrite:bool=False, # Whether frames that are there may be replaced
+    progress:bool|None=None, # True shows a bar, False none; None: on a terminal or in Jupyter
 )->pd.DataFrame: # Columns frame (file name), timestamp ('h:mm:ss'), time (s)
     "Write the stills of a video into a folder; raises `InputError`, `TruncatedVideoError` or `OutputError`"
     check_target(Path(video), Path(folder))
     info, frames = probe_source(video), read_frames(video, fps)
     total = math.ceil(info.duration * fps) if info.duration and fps else None
-    progress = tqdm(frames, info.path.name, total, unit=' frames', delay=2, disable=None)
-    return write_frames(progress, folder, overwrite, milliseconds=fps is None or fps > 1)
+    hidden = None if progress is None else not progress
+    bar = tqdm(frames, info.path.name, total, unit=' frames', delay=2, disable=hidden)
+    return write_frames(bar, folder, overwrite, milliseconds=fps is None or fps > 1)
