@@ -1,5 +1,6 @@
 "The `fea` command as a user runs it: in a process of its own, with its exit codes, messages and files."
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -49,7 +50,7 @@ def write_video(path, seconds=2, fps=10, codec='libx264', audio=False):
 def test_version_and_help():
     assert run_fea('--version').stdout.startswith('fea 0.')
     text = run_fea('--help').stdout
-    for word in ('analyze', 'extract', 'train', 'does not measure what a person feels'): assert word in ' '.join(text.split())
+    for word in ('analyze', 'extract', 'train', 'average', 'evaluate', 'does not measure what a person feels'): assert word in ' '.join(text.split())
     assert '--resume' in run_fea('analyze', '--help').stdout
 
 
@@ -179,3 +180,70 @@ def test_extract(tmp_path):
 
 def test_training_without_data_says_what_is_missing(tmp_path):
     assert 'no data set in a known layout' in run_fea('train', tmp_path, '--out', tmp_path/'run', '--weights', 'none', code=2).stderr
+
+
+def test_quiet_prints_paths_alone(tmp_path):
+    done = run_fea('--quiet', 'analyze', SAMPLE, '--out', 'out', '--plot', cwd=tmp_path)
+    assert done.stdout.splitlines() == [f'out/sample/{NAME}.csv', 'out/sample/timeline.png']
+    assert done.stderr == ''
+    assert 'gone.mp4' in run_fea('--quiet', 'analyze', 'gone.mp4', code=2, cwd=tmp_path).stderr
+
+
+def test_options_from_files(tmp_path):
+    "What is typed counts more than --config, and that more than fea.toml"
+    (tmp_path/'fea.toml').write_text('[extract]\nfps = 4\nout = "stills"\n')
+    (tmp_path/'mine.toml').write_text('[extract]\nfps = "2"\n')
+    def count(*words): return run_fea(*words, '--overwrite', cwd=tmp_path), len(list((tmp_path/'stills').glob('frame_*.jpg')))
+    done, stills = count('extract', SAMPLE)
+    assert 'note: options of fea extract from fea.toml' in done.stderr and stills == 48
+    done, stills = count('--config', 'mine.toml', 'extract', SAMPLE)
+    assert 'from fea.toml and mine.toml' in done.stderr and stills == 24
+    assert count('--config', 'mine.toml', 'extract', SAMPLE, '--fps', '1')[1] == 12
+    assert count('--quiet', 'extract', SAMPLE)[0].stderr == ''
+
+
+@pytest.mark.parametrize(('text', 'said'), [
+    ('[analyze]\nfsp = 5', 'fea.toml: [analyze] fsp: no such option of fea analyze; did you mean fps?'),
+    ('[analyze]\nplot = "yes"', "fea.toml: [analyze] plot = 'yes': give true or false"),
+    ('[drift.check]\nstills = "many"', "fea.toml: [drift.check] stills = 'many': give a whole number"),
+    ('[analyse]\nfps = 5', 'fea.toml: analyse: no such command of fea; did you mean analyze?'),
+    ('[analyze]\nformat = "xlsx"', "fea.toml: [analyze] format = 'xlsx'"),
+    ('[analyze', 'fea.toml: no readable TOML'),
+])
+def test_a_settings_file_that_is_not_understood(tmp_path, text, said):
+    (tmp_path/'fea.toml').write_text(text)
+    done = run_fea('analyze', SAMPLE, code=2, cwd=tmp_path)
+    assert said in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['fea.toml']
+
+
+def test_a_mistake_is_answered_in_plain_lines():
+    done = run_fea('analyze', SAMPLE, '--fpss', '5', code=2)
+    assert 'No such option: --fpss' in done.stderr and '─' not in done.stderr
+
+
+def all_commands(group, name='fea'):
+    for command in getattr(group, 'commands', {}).values():
+        yield f'{name} {command.name}', command
+        yield from all_commands(command, f'{name} {command.name}')
+
+
+def test_reference_and_examples_name_every_command():
+    from docs_cli import cli_markdown
+    from typer.main import get_command
+
+    from fea.cli.main import app
+    page, program = cli_markdown(), get_command(app)
+    commands = dict(all_commands(program))
+    assert len(commands) > 20
+    for name, command in commands.items():
+        assert f'# {name}\n' in page, name
+        for parameter in command.params:
+            if parameter.param_type_name == 'option': assert f'`{parameter.opts[0]}`' in page, (name, parameter.opts)
+        if hasattr(command, 'commands'): continue
+        examples = command.help.partition('\n\nExample:\n')[2].splitlines()
+        assert examples, f'{name} has no example'
+        for example in examples: # parsed as typed, without running it
+            words = shlex.split(example)
+            assert ' '.join(words[:len(name.split())]) == name
+            command.make_context(name, words[len(name.split()):])

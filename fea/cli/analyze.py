@@ -39,14 +39,20 @@ def analyze(
 
 # %% ../../nbs/cli/04_analyze.ipynb #bd4b500c
 @commands.command(short_help='Take stills out of a video.', rich_help_panel=ANALYSE, help=with_example(
-    'Take stills out of a video, with their true times (frames.csv).', 'fea extract film.mp4 --fps 2 --out stills'))
+    'Take stills out of a video, with their true times (frames.csv). Video and stills may lie in S3 (extra: aws).',
+    'fea extract film.mp4 --fps 2 --out stills', 'fea extract s3://studies/film.mp4 --out s3://studies/stills/'))
 def extract(
-    video:Annotated[Path, typer.Argument(readable=False, metavar='VIDEO', help='A video or GIF.', show_default=False)], # What to read
-    out:Annotated[Path, typer.Option(help='Folder of the stills.')]=Path('frames'), # Where to
+    video:Annotated[str, typer.Argument(metavar='VIDEO', help='A video or GIF, or s3://bucket/film.mp4.', show_default=False)], # What to read
+    out:Annotated[str, typer.Option(help='Folder of the stills, or s3://bucket/folder/.')]='frames', # Where to
     fps:Rate=FPS, # Sampling rate
     overwrite:Annotated[bool, typer.Option('--overwrite', help='Replace older stills.')]=False, # Older stills
 )->None:
     "Stills to files"
-    from fea.extract import extract as extract_frames
-    table = extract_frames(video, out, parse_fps(fps), overwrite=overwrite, progress=wants_progress())
-    tell_file(out/'frames.csv', f'{len(table)} stills in {out}, their times')
+    rate = parse_fps(fps)
+    if video.startswith('s3://') or out.startswith('s3://'):
+        from fea.aws.frames import extract_between
+        table = extract_between(video, out, rate, overwrite)
+    else:
+        from fea.extract import extract as extract_frames
+        table = extract_frames(video, out, rate, overwrite=overwrite, progress=wants_progress())
+    tell_file(f"{out.rstrip('/')}/frames.csv", f'{len(table)} stills in {out}, their times')
