@@ -2,7 +2,7 @@
 """How well the accuracy of a batch can be expected without labels: python bench/drift_accuracy.py FERPLUS
 
 FERPLUS is the folder with the FERPlus shards. Half of the validation pictures tell what the confidence means, the other half are changed
-(bench/drift_shifts.py) and estimated; twenty times, with other halves. Writes models/drift_accuracy.csv, which nbs/84_drift_accuracy.ipynb shows.
+(bench/drift_shifts.py) and estimated; twenty times, with other halves. Writes models/drift_accuracy.csv, which nbs/drift/06_expected.ipynb shows.
 A minute, with all sets predicted.
 """
 import argparse

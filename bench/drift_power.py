@@ -3,7 +3,7 @@
 
 FERPLUS is the folder with the FERPlus shards. The validation pictures are changed in many ways (bench/drift_shifts.py), each set goes through the shipped model
 once, and batches drawn from it are compared with a baseline of 1,000 other pictures, with the default thresholds. Writes
-models/drift_power.csv, which nbs/84_drift_accuracy.ipynb draws. About an hour on two busy cores, with all sets predicted; --quick: little, nothing written.
+models/drift_power.csv, which nbs/drift/06_expected.ipynb draws. About an hour on two busy cores, with all sets predicted; --quick: little, nothing written.
 """
 import argparse
 import multiprocessing
