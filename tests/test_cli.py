@@ -143,11 +143,12 @@ def test_full_disk(tmp_path):
     (tmp_path/'out'/'sample').mkdir(parents=True)
     older = tmp_path/'out'/'sample'/f'{NAME}.partial.csv'
     older.write_text('what an interrupted run left')
-    (tmp_path/'out'/'sample'/f'{NAME}.partial.new').symlink_to('/dev/full')
+    part = tmp_path/'out'/'sample'/f'.{NAME}.partial.csv.part' # as fea.core.files names it
+    part.symlink_to('/dev/full')
     done = run_fea('analyze', SAMPLE, '--out', tmp_path/'out', '--overwrite', code=2)
     assert 'cannot be written (No space left on device)' in done.stderr
     assert older.read_text() == 'what an interrupted run left'
-    assert not older.with_suffix('.new').is_symlink()
+    assert not part.is_symlink()
 
 
 def test_interrupt_leaves_a_readable_part_that_can_be_resumed(tmp_path):

@@ -201,7 +201,7 @@ def test_every_notebook_has_a_page(site:Path)->None:
     pages = {path.relative_to(ROOT/'nbs').with_suffix('.html').as_posix() for path in find_notebooks(ROOT)}
     assert pages and all((site/page).exists() for page in pages)
     tabs = re.findall(r'class="md-tabs__link">\s*(?:<.*?>\s*)*([^<]*?)\s*<', (site/'index.html').read_text())
-    assert tabs == ['Get started', 'Tutorials', 'Explanations', 'Reference', 'Project']
+    assert tabs == ['Get started', 'How do I', 'Tutorials', 'Explanations', 'Command line', 'Reference', 'Project']
     linked = {href.partition('#')[0] for href in read_page(site/'reference.html').links}
     assert {page for page in pages if '/' not in page} <= linked
 
