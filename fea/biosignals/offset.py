@@ -126,9 +126,10 @@ def _decide_offset(
     most:float, # Largest offset looked for, s
 )->_ResidualOffset: # With or without an estimate
     "Whether an offset may be stated, and the sentence"
-    reason = ('the signals do not go together beyond chance' if p > .05 else f'it would be {most:g} s or more; look further' if abs(best) > .95 * most
-              else f'between {low:+.2f} and {high:+.2f} s all is possible' if high - low > most else '')
-    r = f'r = {correlation:.2f}, p = {p:.3f}'
+    r, reason = f'r = {correlation:.2f}, p = {p:.3f}', ''
+    if p > .05: reason = 'the signals do not go together beyond chance'
+    elif abs(best) > .95 * most: reason = f'it would be {most:g} s or more; look further'
+    elif high - low > most: reason = f'between {low:+.2f} and {high:+.2f} s all is possible'
     if reason: return _ResidualOffset(None, None, None, correlation, p, f'an offset cannot be estimated: {reason} ({r})')
     return _ResidualOffset(best, low, high, correlation, p, f'the recording is {best:+.2f} s late ({low:+.2f} to {high:+.2f} s; {r})')
 

@@ -215,7 +215,10 @@ def _column_markers(
     label:str, # Name of the column
 )->pd.DataFrame: # Columns `MARKER_COLUMNS`
     "Marks in a table: where a new text or a new number other than 0 stands"
-    text = column.map(lambda value: '' if pd.isna(value) or value == 0 else f'{value:g}' if isinstance(value, int|float) else str(value).strip())
+    def spell(value:Any)->str:
+        if pd.isna(value) or value == 0: return ''
+        return f'{value:g}' if isinstance(value, int|float) else str(value).strip()
+    text = column.map(spell)
     new = (text != '') & (text != text.shift(fill_value=''))
     return make_markers(times[new.to_numpy()], text[new].tolist(), label)
 
