@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['COLUMN_TABLE', 'COLUMNS', 'FRAME_NAME', 'MEASURES', 'Column', 'format_timestamp', 'parse_timestamp', 'frame_name',
-           'frame_index', 'timeline_row', 'make_timeline', 'check_timeline', 'write_timeline', 'require_pyarrow',
-           'read_timeline', 'read_csv', 'read_metadata', 'read_parquet', 'still_spans', 'bin_timeline']
+           'frame_index', 'timeline_row', 'expression_columns', 'make_timeline', 'check_timeline', 'write_timeline',
+           'require_pyarrow', 'read_timeline', 'read_csv', 'read_metadata', 'read_parquet', 'still_spans',
+           'bin_timeline']
 
 # %% ../../nbs/timeline/01_table.ipynb #2c270834
 import json
@@ -109,11 +110,11 @@ def timeline_row(
     row |= {'frame': frame_name(index), 'timestamp': format_timestamp(time, milliseconds), 'time': time}
     if face is not None:
         row |= {'face': face.track, 'x': face.x, 'y': face.y, 'width': face.width, 'height': face.height, 'face_score': face.score}
-    if probabilities is not None: row |= _expression_columns(np.asarray(probabilities, dtype=np.float64))
+    if probabilities is not None: row |= expression_columns(np.asarray(probabilities, dtype=np.float64))
     return {c.name: v if v is None or c.kind != 'number' else round(float(v), c.decimals) for c, v in zip(COLUMN_TABLE, row.values(), strict=True)}
 
 # %% ../../nbs/timeline/01_table.ipynb #f796bbc1
-def _expression_columns(
+def expression_columns(
     p:np.ndarray, # Seven probabilities in the order of `EMOTIONS`
 )->dict[str, Any]: # The columns that follow from them
     "Label, confidence, valence and expressiveness of one face"
