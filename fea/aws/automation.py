@@ -18,7 +18,7 @@ from ..core.errors import InputError
 
 # %% ../../nbs/aws/20_automation.ipynb #8773f712
 def _transform_step(
-    session:Any, # From `sdk`
+    session:Any, # From `import_sdk`
     parameters:Mapping[str, Any], # `ManifestBucket`, `ManifestKey`, `ModelName`, `ContentType`, `InstanceType`, as the SDK has them
     address:Callable[[str], Any], # From the end of an address to all of it, beginning with that of the manifest
     accept:str, # Form of the answers
@@ -41,7 +41,7 @@ NONE = 'none' # Of a parameter that is not given; a condition compares with it
 NO_ROLE = 'arn:aws:iam::000000000000:role/none' # A role has to look like one
 
 def _drift_step(
-    session:Any, # From `sdk`
+    session:Any, # From `import_sdk`
     parameters:Mapping[str, Any], # `ManifestBucket`, `ManifestKey`, `DriftCheck`, `DriftImage`, `DriftRole`, as the SDK has them
     address:Callable[[str], Any], # From the end of an address to all of it, beginning with that of the manifest
 )->Any: # The step
