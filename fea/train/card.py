@@ -23,8 +23,9 @@ from ..emotions import EMOTIONS
 from ..faces.classifier import Classifier
 from ..stats.metrics import SMALL_GROUP
 from fea.train.card_page import (
-    DESCRIPTION, FAIRNESS, FORBIDDEN, INTENDED_USES, LAW, MEANING, OBJECTIVE, OUT_OF_SCOPE, RIGHTS, RISK, RULES_TEXT,
-    SELECTION, SOURCES, SPLITS, VALIDITY, WEAK_SPOTS, card_markdown, disturbance, paragraphs, percent, share,
+    DESCRIPTION, FAIRNESS, FORBIDDEN, INTENDED_USES, LABEL_MEANING, LAW, OBJECTIVE, OUT_OF_SCOPE, RIGHTS, RISK,
+    RULES_TEXT, SELECTION, SOURCES, SPLIT_NAMES, VALIDITY, WEAK_SPOTS, card_markdown, join_paragraphs,
+    name_disturbance, write_percent, write_share,
 )
 from .loop import kept_epoch
 from .network import create_network
@@ -132,7 +133,7 @@ def model_overview(
     contact:str, # Who to write to
 )->dict[str, Any]: # JSON-able
     "What the model is"
-    return {'model_name': 'fea', 'model_version': facts['version'], 'model_description': paragraphs(DESCRIPTION)[0], 'meaning': MEANING,
+    return {'model_name': 'fea', 'model_version': facts['version'], 'model_description': join_paragraphs(DESCRIPTION)[0], 'meaning': LABEL_MEANING,
             'problem_type': 'Computer vision: one of seven expressions for a picture of one face',
             'algorithm_type': 'MobileNetV2, width 1.0, with seven outputs (Sandler et al. 2018)',
             'parameters': sum(p.numel() for p in create_network().parameters()),
@@ -144,9 +145,10 @@ def model_overview(
 # %% ../../nbs/train/08_card.ipynb #380ac38a
 def intended_uses()->dict[str, Any]: # JSON-able
     "What it is for, and what it is not for"
-    return {'purpose_of_model': paragraphs(DESCRIPTION)[0], 'intended_uses': paragraphs(INTENDED_USES), 'out_of_scope_uses': paragraphs(OUT_OF_SCOPE),
-            'forbidden_uses': paragraphs(FORBIDDEN), 'law': paragraphs(LAW), 'factors_affecting_model_efficiency': paragraphs(WEAK_SPOTS),
-            'risk_rating': 'High', 'explanations_for_risk_rating': paragraphs(RISK)[0]}
+    return {'purpose_of_model': join_paragraphs(DESCRIPTION)[0], 'intended_uses': join_paragraphs(INTENDED_USES),
+            'out_of_scope_uses': join_paragraphs(OUT_OF_SCOPE),
+            'forbidden_uses': join_paragraphs(FORBIDDEN), 'law': join_paragraphs(LAW), 'factors_affecting_model_efficiency': join_paragraphs(WEAK_SPOTS),
+            'risk_rating': 'High', 'explanations_for_risk_rating': join_paragraphs(RISK)[0]}
 
 # %% ../../nbs/train/08_card.ipynb #7a883b49
 _KNOWN_WEIGHTS = { # By SHA-256 of the file
@@ -205,8 +207,8 @@ def training_details(
     "How the model came about"
     stages, machine, merged = [_stage_details(stage) for stage in training['stages']], training['machine'], carried.get('average_of')
     hours, hours_are = _training_hours(stages, machine, len(merged or [1]))
-    return {'objective_function': paragraphs(OBJECTIVE)[0], 'training_datasets': ['FER2013 images with FERPlus votes, Training split'],
-            'rights': paragraphs(RIGHTS), 'stages': stages, 'average_of': merged, 'hours': hours, 'hours_are': hours_are, 'machine': machine,
+    return {'objective_function': join_paragraphs(OBJECTIVE)[0], 'training_datasets': ['FER2013 images with FERPlus votes, Training split'],
+            'rights': join_paragraphs(RIGHTS), 'stages': stages, 'average_of': merged, 'hours': hours, 'hours_are': hours_are, 'machine': machine,
             'energy': energy(hours, machine)}
 
 # %% ../../nbs/train/08_card.ipynb #30528897
@@ -222,7 +224,7 @@ def evaluation_details(
                 for rule, by_leaked in metrics['results'].items() for leaked, by_view in by_leaked.items() for view, found in by_view.items()]
     split = metrics['split']
     protocol = {'split': split, 'votes': metrics['votes'], 'rules': RULES_TEXT, 'data': metrics['data'], 'settings': metrics['settings'],
-                'selection': paragraphs(SELECTION.get(split, '')), 'dataset': SPLITS.get(split, f'split {split} of FERPlus')}
+                'selection': join_paragraphs(SELECTION.get(split, '')), 'dataset': SPLIT_NAMES.get(split, f'split {split} of FERPlus')}
     return {'datasets': [protocol['dataset']], 'protocol': protocol, 'headline': main | metrics['results'][main['rule']][main['leaked']][main['view']],
             'variants': variants} | {key: metrics.get(key) or None for key in OPTIONAL}
 
@@ -241,13 +243,14 @@ def _measured_weak_spots(
     "What the figures say against the model"
     main, table = found['headline'], found['headline']['confusion']
     seen = [(row['recall']['value'], name, row) for name, row in main['by_class'].items() if row['n']]
-    spots = [f"{name} is found in {share(row['recall'])} of its {row['n']:,} images only." for _, name, row in sorted(seen, key=lambda entry: entry[0])[:2]]
+    spots = [f"{name} is found in {write_share(row['recall'])} of its {row['n']:,} images only."
+             for _, name, row in sorted(seen, key=lambda entry: entry[0])[:2]]
     pairs = [(table[i][j] / sum(row), table[i][j], a, b) for i, (a, row) in enumerate(zip(EMOTIONS, table, strict=True)) if sum(row) >= SMALL_GROUP
              for j, b in enumerate(EMOTIONS) if i != j and table[i][j]]
-    spots += [f'{a} is taken for {b} in {percent(part)} of its images ({n:,}).' for part, n, a, b in sorted(pairs, reverse=True)[:3]]
+    spots += [f'{a} is taken for {b} in {write_percent(part)} of its images ({n:,}).' for part, n, a, b in sorted(pairs, reverse=True)[:3]]
     rows = [row for row in found['robustness'] or [] if row['kind'] != 'none']
     worst = min(rows, key=lambda row: row['accuracy'], default=None)
-    if worst: spots.append(f"Of the disturbances that were tried, {disturbance(worst)} costs most: {share(worst)} right.")
+    if worst: spots.append(f"Of the disturbances that were tried, {name_disturbance(worst)} costs most: {write_share(worst)} right.")
     return spots
 
 # %% ../../nbs/train/08_card.ipynb #16e2f67f
@@ -273,8 +276,8 @@ def make_card(
         _check_measured(metrics, facts, files)
         check_settings(training, facts, files)
         found = evaluation_details(metrics | {'calibrated': metrics.get('calibrated') or calibrated(facts['training'])})
-        extra = {'ethical_considerations': paragraphs(VALIDITY), 'fairness': paragraphs(FAIRNESS),
-                 'caveats_and_recommendations': _measured_weak_spots(found) + paragraphs(WEAK_SPOTS), 'sources': list(SOURCES), 'contact': contact}
+        extra = {'ethical_considerations': join_paragraphs(VALIDITY), 'fairness': join_paragraphs(FAIRNESS),
+                 'caveats_and_recommendations': _measured_weak_spots(found) + join_paragraphs(WEAK_SPOTS), 'sources': list(SOURCES), 'contact': contact}
         return {'schema': 'fea model card 1', 'model_overview': model_overview(facts, model_files(files), contact), 'intended_uses': intended_uses(),
                 'training_details': training_details(training, facts['training']), 'evaluation_details': found, 'additional_information': extra}
 
