@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['NUMBERS', 'Batch', 'make_rows', 'describe_batch', 'take_units', 'colour_pictures', 'batch_of_pictures',
-           'GatheredTimelines', 'shorten_list', 'batch_of_timelines', 'finish_batch', 'find_timelines', 'read_batch']
+           'GatheredTimelines', 'batch_of_timelines', 'finish_batch', 'find_timelines', 'read_batch']
 
 # %% ../../nbs/drift/03_batches.ipynb #df74175c
 from collections.abc import Iterable, Mapping, Sequence
@@ -209,7 +209,7 @@ class GatheredTimelines:
         return piece
 
 # %% ../../nbs/drift/03_batches.ipynb #1a4ff714
-def shorten_list(
+def _shorten_list(
     names:Sequence[str], # At least one
 )->str: # For example 'a, b, c and 4 more'
     "The first names of a long list"
@@ -221,8 +221,8 @@ def _gathered_notes(
     "What a reader should know about the batch"
     twice = [names for names in found.sources.values() if len(names) > 1]
     checks = ((found.empty, 'Left out, for they hold no row: '), (found.faceless, 'No face was found in '), (found.unseen, 'No video was given for '))
-    notes = [f'{text}{shorten_list(names)}.' for names, text in checks if names]
-    return notes + [f'The same video stands behind {shorten_list(names)}; it counts more than once.' for names in twice[:3]]
+    notes = [f'{text}{_shorten_list(names)}.' for names, text in checks if names]
+    return notes + [f'The same video stands behind {_shorten_list(names)}; it counts more than once.' for names in twice[:3]]
 
 # %% ../../nbs/drift/03_batches.ipynb #b94fb21e
 def _add_pictures(
@@ -274,11 +274,11 @@ def finish_batch(
     units:Sequence[str], # Names of the units
 )->Batch: # Of kind 'timelines'
     "Pieces as one batch; raises `InputError` when they are none, of two models, or none of the videos is there"
-    nothing = f'{shorten_list(found.empty)}: no row in it' if found.empty else 'no timeline was given'
+    nothing = f'{_shorten_list(found.empty)}: no row in it' if found.empty else 'no timeline was given'
     if not found.columns: raise InputError(f'the batch is empty: {nothing}')
     model, notes = _one_model(found.models)
     if len(found.unseen) == len(found.columns):
-        raise InputError(f'no video was found for {shorten_list(found.unseen)}; a timeline records the name of its video')
+        raise InputError(f'no video was found for {_shorten_list(found.unseen)}; a timeline records the name of its video')
     names = list(dict.fromkeys(name for piece in found.columns for name in piece))
     columns = {name: np.concatenate([piece.get(name, np.full(len(piece['unit']), np.nan)) for piece in found.columns]) for name in names}
     kept = np.unique(columns['unit']) # a unit whose timelines have no row is gone
@@ -311,7 +311,7 @@ def _list_timelines(
     partial = [p for p in tables if p.name.endswith('.partial.csv')]
     whole = [p for p in tables if p not in partial and not (p.suffix == '.parquet' and p.with_suffix('.csv') in tables)]
     found = [p for p in whole if p.stem == RESULT] or [p for p in whole if set(COLUMNS) <= set(_table_columns(p))]
-    notes = [f'Left out, for their analysis has not ended: {shorten_list([p.parent.name for p in partial])}.'] if partial else []
+    notes = [f'Left out, for their analysis has not ended: {_shorten_list([p.parent.name for p in partial])}.'] if partial else []
     if not found: raise InputError(f'{folder}: no timeline in it' + (f' but {len(partial)} unfinished' if partial else '')
                                    + '; make some with fea analyze, or name the folder that it wrote')
     return found, notes

@@ -6,7 +6,7 @@
 __all__ = ['DESCRIPTION', 'LABEL_MEANING', 'INTENDED_USES', 'OUT_OF_SCOPE', 'FORBIDDEN', 'LAW', 'RISK', 'VALIDITY', 'RIGHTS',
            'FAIRNESS', 'WEAK_SPOTS', 'RULES_TEXT', 'SPLIT_NAMES', 'SELECTION', 'SOURCES', 'OBJECTIVE',
            'join_paragraphs', 'write_percent', 'write_share', 'write_score', 'write_points', 'name_disturbance',
-           'escape_cell', 'markdown_table', 'variant_cells', 'evaluation_page', 'card_markdown']
+           'escape_cell', 'markdown_table', 'evaluation_page', 'card_markdown']
 
 # %% ../../nbs/train/09_card_page.ipynb #e0e585dc
 import re
@@ -334,7 +334,7 @@ def _training_page(
 # %% ../../nbs/train/09_card_page.ipynb #07ee8c70
 _LEAKED = {'all': 'with duplicates', 'without_leaked': 'without duplicates'}
 _VIEWS = {'single': 'one crop', 'flip': 'mean with its mirror image'}
-_VARIANT = ['rule', 'duplicates', 'view', 'n'] # Column names of `variant_cells`
+_VARIANT = ['rule', 'duplicates', 'view', 'n'] # Column names of `_variant_cells`
 
 def _headline_text(
     found:dict[str, Any], # `evaluation_details` of the card
@@ -347,7 +347,7 @@ def _headline_text(
             f"In brackets {100 * level:g} % intervals.")
 
 # %% ../../nbs/train/09_card_page.ipynb #b5f7748f
-def variant_cells(
+def _variant_cells(
     row:dict[str, Any], # `rule`, `leaked`, `view` and `n` of a variant
 )->list[Any]: # Four cells
     "Which variant a row is about"
@@ -375,7 +375,7 @@ def _accuracy_page(
     found:dict[str, Any], # `evaluation_details` of the card
 )->list[str]: # Blocks of Markdown
     "All variants side by side"
-    rows = [[*variant_cells(row), write_share(row['accuracy']), write_score(row['macro_f1']), write_score(row['uar']), f"{row['vote_cross_entropy']:.3f}"]
+    rows = [[*_variant_cells(row), write_share(row['accuracy']), write_score(row['macro_f1']), write_score(row['uar']), f"{row['vote_cross_entropy']:.3f}"]
             for row in found['variants']]
     return ['### Accuracy', _headline_text(found), markdown_table([*_VARIANT, 'accuracy', 'macro-F1', 'UAR', 'cross-entropy to the votes'], rows),
             f'A gap that is smaller than the intervals is no finding. {_seeds_text(found)}', *_seeds_table(found['seeds'])]
@@ -418,7 +418,7 @@ def _classes_page(
     "Each emotion, and what is taken for what"
     rows = [[name, row['n'], row['chosen'], write_share(row['recall']), write_share(row['precision']), '–' if row['f1'] is None else f"{row['f1']:.3f}"]
             for name, row in main['by_class'].items()]
-    rule, leaked, view, n = variant_cells(main)
+    rule, leaked, view, n = _variant_cells(main)
     absent = f"No image at all: {', '.join(main['absent'])}." if main['absent'] else 'Few images make wide intervals: read those of the rare labels first.'
     return ['### Emotion by emotion', f'{rule.capitalize()} rule, {leaked}, {view}, n = {n:,}. Recall: of the images that raters gave this label, how many the '
             'model finds. Precision: of the images that the model gives it, how many are right.',
@@ -445,7 +445,7 @@ def _calibration_page(
     for row in found['variants']:
         figures = row['calibration']
         cells = [f'{figures[side][key]:.3f}' for side in ('before', 'after') for key in ('ece', 'ece_floor', 'nll')]
-        rows.append([*variant_cells(row), *cells, ', '.join(f'{t:.3f}' for t in figures['temperatures'])])
+        rows.append([*_variant_cells(row), *cells, ', '.join(f'{t:.3f}' for t in figures['temperatures'])])
     bins = found['protocol']['settings']['bins']
     return ['### Probabilities', *join_paragraphs(_CALIBRATION), _calibrated_text(found['calibrated']),
             markdown_table([*_VARIANT, 'ECE', 'floor', 'NLL', 'ECE after', 'floor after', 'NLL after', 'temperatures'], rows),
