@@ -375,7 +375,6 @@ def make_nav(
         rooms = sorted((r for r in site.rooms.values() if r.source.startswith(f'{site.nbs}/{folder}/')), key=first_mention)
         if rooms: nav.append({title: [{r.title: r.page} for r in rooms]})
     if 'command_line.md' in site.files: nav.append({'Command line': 'command_line.md'})
-    if 'command_line.md' in site.files: nav.append({'Command line': 'command_line.md'})
     groups = [{name: [{r.title: r.page} for r in rooms]} for name, rooms in reference_groups(site).items()]
     nav.append({'Reference': [{'Overview': 'reference.md'}, *groups]})
     if site.linked: nav.append({'Project': [{site.rooms[s].title: site.rooms[s].page} for s in site.linked]})
@@ -396,9 +395,6 @@ def draft_site(
         text = (root/source).read_text(encoding='utf-8')
         site.rooms[source] = Room(source, page_path(source, site.nbs), *read_head(text.lstrip(), source))
         site.files[site.rooms[source].page] = with_summary(page_markdown(text, site, source), site.rooms[source])
-    if (root/site.package/'cli'/'main.py').exists():
-        from docs_cli import cli_markdown # reads the program itself, which another project lacks
-        site.files['command_line.md'] = with_summary(cli_markdown(), Room('', 'command_line.md', 'Command line', 'Every command of fea with its options'))
     if (root/site.package/'cli'/'main.py').exists():
         from docs_cli import cli_markdown # reads the program itself, which another project lacks
         site.files['command_line.md'] = with_summary(cli_markdown(), Room('', 'command_line.md', 'Command line', 'Every command of fea with its options'))
