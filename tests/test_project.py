@@ -3,9 +3,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from checks import find_overfull, find_stale_readme, find_unclean, find_unexported
+from checks import find_overfull, find_stale_readme, find_unclean, find_unexported, find_unshown
 from export import find_notebooks
 from installed import ROOT
+
+UNSHOWN = 177 # Public names that no visible cell shows yet: none may be added, and whoever shows some lowers the figure
 
 
 def run(*command:str)->None:
@@ -18,7 +20,8 @@ def test_there_are_notebooks()->None: assert len(find_notebooks(ROOT)) > 100
 def test_notebooks_are_clean()->None: assert not find_unclean(ROOT)
 def test_package_is_exported()->None: assert not find_unexported(ROOT)
 def test_readme_is_up_to_date()->None: assert not find_stale_readme(ROOT)
-def test_rooms_are_small_and_shown()->None: assert not find_overfull(ROOT)
+def test_rooms_are_small()->None: assert not find_overfull(ROOT)
+def test_no_more_names_are_unshown()->None: assert len(found := find_unshown(ROOT)) <= UNSHOWN, found
 def test_ruff()->None: run('ruff', 'check', '--no-cache', '--output-format', 'concise', '.')
 def test_mypy()->None: run('mypy', 'fea')
 

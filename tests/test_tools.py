@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from checks import LINES, NAMES, find_overfull, find_stale_readme, find_unclean, find_unexported
+from checks import LINES, NAMES, find_overfull, find_stale_readme, find_unclean, find_unexported, find_unshown
 from installed import ROOT
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
@@ -169,16 +169,16 @@ def test_readme_link_that_leads_nowhere(project:Path)->None:
 
 
 def test_rooms_that_are_too_full(project:Path)->None:
-    assert not find_overfull(project)
+    assert not find_overfull(project) and not find_unshown(project)
     body = '\n'.join(f'    x{i} = {i}' for i in range(LINES))
     write_notebook(project/'nbs'/'01_long.ipynb', '# Long', '#| default_exp long', f'#| export\ndef _f():\n{body}\n\ndef g(): pass')
-    write_notebook(project/'nbs'/'02_many.ipynb', '# Many', '#| default_exp many', '#| export\n' + '\n'.join(f'X{i} = 1' for i in range(3 * NAMES)),
-                   ' '.join(f'X{i};' for i in range(3 * NAMES)), '#| hide\ng')
-    write_notebook(project/'nbs'/'03_more.ipynb', '# More', '#| default_exp more', '#| export\n' + '\n'.join(f'Y{i} = 1' for i in range(3 * NAMES)),
-                   ' '.join(f'Y{i};' for i in range(3 * NAMES)))
+    for module in ('many', 'more'):
+        names = [f'{module.upper()}{i}' for i in range(3 * NAMES)]
+        write_notebook(project/'nbs'/f'02_{module}.ipynb', '# Many', f'#| default_exp {module}', '#| export\n' + '\n'.join(f'{n} = 1' for n in names),
+                       '; '.join(names), '#| hide\ng')
     assert find_overfull(project) == [f'nbs/01_long.ipynb: {LINES + 2} exported lines, more than {LINES}; split it by subject',
-        f'{(1 + 3 * NAMES) / 2 + 0:g} public names in the median room, more than {NAMES}; give inner helpers an underscore',
-        'nbs/01_long.ipynb: no visible cell shows g']
+        f'{(1 + 3 * NAMES) / 2:g} public names in the median room, more than {NAMES}; give inner helpers an underscore']
+    assert find_unshown(project) == ['nbs/01_long.ipynb: g']
 
 
 def test_readme_shows_outputs_and_drops_hidden_cells(tmp_path:Path)->None:

@@ -93,15 +93,28 @@ def measure_room(
     return room
 
 
+def measure_rooms(
+    root:Path, # Project folder
+)->dict[str, RoomSize]: # Name of each notebook to what is in it
+    "All notebooks, those too that export nothing"
+    return {path.relative_to(root).as_posix(): measure_room(path) for path in find_notebooks(root)}
+
+
 def find_overfull(
     root:Path, # Project folder
 )->list[str]: # What is wrong; empty if nothing is
-    "Rooms that are too large, too many public names, names that no visible cell shows"
-    rooms = {path.relative_to(root).as_posix(): measure_room(path) for path in find_notebooks(root)}
-    exporting = {name: room for name, room in rooms.items() if room.module}
-    shown = set().union(*(room.words for room in rooms.values()))
+    "Rooms that are too large, and too many public names"
+    exporting = {name: room for name, room in measure_rooms(root).items() if room.module}
     wrong = [f'{name}: {room.lines} exported lines, more than {LINES}; split it by subject' for name, room in exporting.items() if room.lines > LINES]
     middle = statistics.median(len(set(room.names)) for room in exporting.values())
     if middle > NAMES: wrong.append(f'{middle:g} public names in the median room, more than {NAMES}; give inner helpers an underscore')
-    hidden = {name: sorted(set(room.names) - shown) for name, room in exporting.items()}
-    return wrong + [f"{name}: no visible cell shows {', '.join(names)}" for name, names in hidden.items() if names]
+    return wrong
+
+
+def find_unshown(
+    root:Path, # Project folder
+)->list[str]: # Such as `nbs/01_sizes.ipynb: LIMIT`
+    "Public names that no visible cell of any notebook shows"
+    rooms = measure_rooms(root)
+    shown = set().union(*(room.words for room in rooms.values()))
+    return [f'{name}: {word}' for name, room in rooms.items() if room.module for word in sorted(set(room.names) - shown)]
