@@ -129,7 +129,8 @@ def plot_timeline(
     fig, axes = plt.subplots(len(faces), 1, figsize=(9, 1.1 + tall*len(faces)), sharex=True, squeeze=False, layout='constrained')
     for ax, face in zip(axes[:, 0], faces, strict=True): draw_face(ax, timeline, face, kind)
     bottom = axes[-1, 0]
-    bottom.xaxis.set_major_locator(MaxNLocator(10, steps=[1, 2, 3, 5, 6, 10]))
+    ticks = 5 if np.ptp(bottom.get_xlim()) < 10 else 10 # labels with milliseconds are long
+    bottom.xaxis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 3, 5, 6, 10]))
     bottom.xaxis.set_major_formatter(FuncFormatter(lambda s, _: format_timestamp(max(s, 0), milliseconds=s % 1 > 1e-6)))
     bottom.set_xlabel(f'time (h:mm:ss); strip above each panel: most probable label\n{NOTE}')
     more = f'   (the {most} of {len(counts)} faces seen longest)' if len(counts) > most else ''
