@@ -30,15 +30,9 @@ from fea import FeaError, InputError
 from fea.faces.detection import Face, is_classifiable
 from fea.emotions import EMOTIONS, FER2013_LABELS, emotion_index
 from fea.train.data import NO_CLASS, VOTE_TABLES, FaceSet, read_ferplus, read_shard, vote_class
-from fea.train.evaluation import (
-    RULES,
-    bootstrap_interval,
-    class_figures,
-    estimate,
-    expected_calibration_error,
-    unweighted_recall,
-    wilson,
-)
+from fea.stats.metrics import class_figures, expected_calibration_error, unweighted_recall
+from fea.stats.resampling import bootstrap_interval, estimate, wilson
+from fea.train.evaluation import RULES
 from fea.train.robustness import MIN_OVERLAP, overlap, place_face
 
 VOTES, SEED, CANVASES, FRAMES = 'label_csv', 0, 1000, 60
