@@ -1,2 +1,2 @@
 "Fixtures of the tests"
-from installed import built, installed, run_fea, sample # noqa: F401
+from installed import aws_url, built, installed, run_fea, sample # noqa: F401

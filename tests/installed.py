@@ -4,8 +4,9 @@ import re
 import shutil
 import subprocess
 import sys
+import urllib.request
 import venv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
@@ -121,3 +122,17 @@ def run_fea(installed:Installed, tmp_path:Path)->Callable[..., subprocess.Comple
 def sample()->Path:
     "The clip that the repository ships"
     return SAMPLE
+
+
+@pytest.fixture
+def aws_url()->Iterator[str]:
+    "Address of a server that speaks AWS's words; it holds nothing yet, also where another test of this process filled one"
+    from moto.server import ThreadedMotoServer # an extra
+    server = ThreadedMotoServer('127.0.0.1', 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    reset = urllib.request.Request(f'http://{host}:{port}/moto-api/reset', method='POST') # what moto keeps, it keeps for the whole process
+    urllib.request.urlopen(reset).close()
+    yield f'http://{host}:{port}'
+    urllib.request.urlopen(reset).close()
+    server.stop()

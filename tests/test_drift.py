@@ -101,29 +101,24 @@ def test_bad_input_leaves_nothing(checked, tmp_path):
     assert 'no video was found for' in done.stderr
 
 
-def test_figures_and_the_automatic_check_go_to_a_stand_in_for_aws(checked):
+def test_figures_and_the_automatic_check_go_to_a_stand_in_for_aws(checked, aws_url):
     "`--publish` sends figures, `upload` puts the check into the bucket once and prints what the deployment needs"
-    boto3, moto = pytest.importorskip('boto3'), pytest.importorskip('moto.server')
-    server = moto.ThreadedMotoServer('127.0.0.1', 0, verbose=False)
-    server.start()
-    try:
-        folder, (host, port) = checked[0], server.get_host_and_port()
-        env = {'AWS_ACCESS_KEY_ID': 'x', 'AWS_SECRET_ACCESS_KEY': 'x', 'AWS_EC2_METADATA_DISABLED': 'true', 'AWS_DEFAULT_REGION': 'eu-central-1',
-               'AWS_CONFIG_FILE': '/nowhere', 'AWS_SHARED_CREDENTIALS_FILE': '/nowhere', 'AWS_ENDPOINT_URL': f'http://{host}:{port}',
-               'FEA_BUCKET': 's3://study-7/p01'}
-        def client(service):
-            return boto3.client(service, 'eu-central-1', endpoint_url=env['AWS_ENDPOINT_URL'], aws_access_key_id='x', aws_secret_access_key='x')
-        client('s3').create_bucket(Bucket='study-7', CreateBucketConfiguration={'LocationConstraint': 'eu-central-1'})
-        done = run_fea('drift', 'check', folder/'dark', '--videos', folder/'dark_videos', '--baseline', folder/'baseline.json', '--out', folder/'sent',
-                       '--publish', 'tuesday', code=3, **env)
-        assert 'figures sent to CloudWatch as tuesday' in done.stdout
-        found = {metric['MetricName'] for metric in client('cloudwatch').list_metrics(Namespace='fea')['Metrics']}
-        assert {'drift_verdict', 'drift_alarms', 'drift_effect_brightness', 'drift_distance_embedding'} <= found
-        printed = [run_fea('drift', 'upload', '--baseline', folder/'baseline.json', **env).stdout for _ in range(2)]
-        image = r'\d{12}\.dkr\.ecr\.eu-central-1\.amazonaws\.com/pytorch-training:\S+cpu\S+'
-        assert printed[0] == printed[1] and re.fullmatch(rf'DriftCheck=s3://study-7/p01/drift/[0-9a-f]{{16}}/\nDriftImage={image}\n', printed[0])
-        assert len(client('s3').list_objects_v2(Bucket='study-7')['Contents']) == 2
-    finally: server.stop()
+    boto3, folder = pytest.importorskip('boto3'), checked[0]
+    env = {'AWS_ACCESS_KEY_ID': 'x', 'AWS_SECRET_ACCESS_KEY': 'x', 'AWS_EC2_METADATA_DISABLED': 'true', 'AWS_DEFAULT_REGION': 'eu-central-1',
+           'AWS_CONFIG_FILE': '/nowhere', 'AWS_SHARED_CREDENTIALS_FILE': '/nowhere', 'AWS_ENDPOINT_URL': aws_url,
+           'FEA_BUCKET': 's3://study-7/p01'}
+    def client(service):
+        return boto3.client(service, 'eu-central-1', endpoint_url=env['AWS_ENDPOINT_URL'], aws_access_key_id='x', aws_secret_access_key='x')
+    client('s3').create_bucket(Bucket='study-7', CreateBucketConfiguration={'LocationConstraint': 'eu-central-1'})
+    done = run_fea('drift', 'check', folder/'dark', '--videos', folder/'dark_videos', '--baseline', folder/'baseline.json', '--out', folder/'sent',
+                   '--publish', 'tuesday', code=3, **env)
+    assert 'figures sent to CloudWatch as tuesday' in done.stdout
+    found = {metric['MetricName'] for metric in client('cloudwatch').list_metrics(Namespace='fea')['Metrics']}
+    assert {'drift_verdict', 'drift_alarms', 'drift_effect_brightness', 'drift_distance_embedding'} <= found
+    printed = [run_fea('drift', 'upload', '--baseline', folder/'baseline.json', **env).stdout for _ in range(2)]
+    image = r'\d{12}\.dkr\.ecr\.eu-central-1\.amazonaws\.com/pytorch-training:\S+cpu\S+'
+    assert printed[0] == printed[1] and re.fullmatch(rf'DriftCheck=s3://study-7/p01/drift/[0-9a-f]{{16}}/\nDriftImage={image}\n', printed[0])
+    assert len(client('s3').list_objects_v2(Bucket='study-7')['Contents']) == 2
 
 
 @pytest.fixture(scope='module')

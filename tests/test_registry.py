@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import tarfile
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,7 +15,6 @@ from unittest.mock import patch
 
 import botocore.client
 import pytest
-from moto.server import ThreadedMotoServer
 
 from fea.aws.card import check_card
 from fea.aws.container import ENVIRONMENT
@@ -59,24 +57,20 @@ def make_tarball(
 def place(
     tmp_path:Path, # Gets the files
     monkeypatch:pytest.MonkeyPatch, # Sets an account that is none
+    aws_url:str, # Server that stands for AWS
 )->Iterator[Place]:
     "A server of its own for each test"
     logging.getLogger('werkzeug').setLevel(logging.ERROR)
-    server = ThreadedMotoServer('127.0.0.1', 0, verbose=False)
-    server.start()
     for name in ('AWS_PROFILE', 'AWS_DEFAULT_REGION', 'AWS_REGION', 'AWS_ENDPOINT_URL', 'SAGEMAKER_ROLE'): monkeypatch.delenv(name, raising=False)
     for name in ('AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'): monkeypatch.setenv(name, 'x')
     for name in ('AWS_CONFIG_FILE', 'AWS_SHARED_CREDENTIALS_FILE'): monkeypatch.setenv(name, os.devnull)
     monkeypatch.setenv('AWS_EC2_METADATA_DISABLED', 'true')
-    host, port = server.get_host_and_port()
-    cloud = Cloud('study-7', 'p01/', 'eu-central-1', endpoint_url=f'http://{host}:{port}')
+    cloud = Cloud('study-7', 'p01/', 'eu-central-1', endpoint_url=aws_url)
     client(cloud, 's3').create_bucket(Bucket='study-7', CreateBucketConfiguration={'LocationConstraint': 'eu-central-1'})
     baselines = [tmp_path/name for name in ('drift_statistics.json', 'drift_constraints.json', 'Bias.json')]
     for path in baselines: path.write_text('{"happy": 0.3}')
     first = make_tarball(tmp_path/'model.tar.gz', b'# version 1\n')
     yield Place(cloud, tmp_path, first, baselines, read_evidence(MODELS, read_tarball(first).model_sha256))
-    urllib.request.urlopen(urllib.request.Request(f'{cloud.endpoint_url}/moto-api/reset', method='POST')).close() # what it keeps, it keeps in this process
-    server.stop()
     logging.getLogger('werkzeug').setLevel(logging.NOTSET)
 
 
