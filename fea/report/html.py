@@ -5,12 +5,11 @@
 # %% auto #0
 __all__ = ['web_file', 'list_web_files', 'source_hash', 'page_policy', 'page_style', 'format_percent', 'format_number',
            'flatten_facts', 'shorten_name', 'render_page', 'render_part', 'render_svg', 'PictureVersions',
-           'draw_versions', 'embedded', 'TableRow', 'TableCells', 'table_cells', 'table']
+           'draw_versions', 'TableRow', 'TableCells', 'table_cells']
 
 # %% ../../nbs/report/02_html.ipynb #5d2f719c
 import base64
 import hashlib
-import html
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -168,16 +167,6 @@ def draw_versions(
     others = {f'{phone} and {dark}': darken_svg(narrow), phone: narrow, dark: darken_svg(wide)}
     return PictureVersions(address(wide), tuple((media, address(svg)) for media, svg in others.items()), text)
 
-# %% ../../nbs/report/02_html.ipynb #f8df6b8f
-def embedded(
-    draw:Callable[[bool], Figure], # Draws for a wide (False) or narrow (True) page
-    text:str, # What it shows, for those who cannot see it
-)->str: # HTML
-    "A picture in four versions, as HTML"
-    shown = draw_versions(draw, text)
-    sources = ''.join(f'<source media="screen and {media}" srcset="{address}">' for media, address in shown.others)
-    return f'<picture>{sources}<img src="{shown.address}" alt="{html.escape(text)}"></picture>'
-
 # %% ../../nbs/report/02_html.ipynb #c056bee3
 def _write_cell(
     value:Any, # Anything in a table
@@ -220,19 +209,3 @@ def _is_numeric(
 )->bool: # Whether it stands to the right
     "Numbers, but not yes and no"
     return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
-
-# %% ../../nbs/report/02_html.ipynb #ac7c73ba
-def table(
-    caption:str, # HTML
-    head:Iterable[str], # HTML of the header cells
-    rows:Iterable[Iterable[str]], # HTML of the cells; the first of a row is its header
-    words:Iterable[str]=(), # Columns, by their header, that hold words; the others hold numbers
-)->str: # HTML
-    "A table that scrolls sideways where the screen is narrow"
-    first, *others = head
-    kinds = ['' if name in words else ' class="number"' for name in others]
-    heads = f'<th scope="col">{first}</th>' + ''.join(f'<th scope="col"{kind}>{name}</th>' for name, kind in zip(others, kinds, strict=True))
-    body = ''.join(f'<tr><th scope="row">{name}</th>' + ''.join(f'<td{kind}>{text}</td>' for kind, text in zip(kinds, cells, strict=True)) + '</tr>'
-                   for name, *cells in rows)
-    return (f'<div class="scroll" tabindex="0" role="region" aria-label="Table"><table><caption><span>{caption}</span></caption>'
-            f'<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>')
