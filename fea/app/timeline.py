@@ -94,6 +94,8 @@ TIMELINE_CSS = """
   background: var(--colour); border: 1px solid var(--st-border-color, #8888); }
 .timeline .legend .unseen::before { background: repeating-linear-gradient(135deg, var(--st-border-color, #8888) 0 1px, transparent 1px 4px); }
 """
+
+# %% ../../nbs/app/01_timeline.ipynb #86eee0a4
 TIMELINE_JS = """
 const SVG = 'http://www.w3.org/2000/svg'
 const clock = s => { const t = Math.floor(s + 5e-4)
