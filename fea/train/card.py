@@ -22,11 +22,7 @@ from ..core.files import checksum, replace_file
 from ..emotions import EMOTIONS
 from ..faces.classifier import Classifier
 from ..stats.metrics import SMALL_GROUP
-from fea.train.card_page import (
-    DESCRIPTION, FAIRNESS, FORBIDDEN, INTENDED_USES, LABEL_MEANING, LAW, OBJECTIVE, OUT_OF_SCOPE, RIGHTS, RISK,
-    RULES_TEXT, SELECTION, SOURCES, SPLIT_NAMES, VALIDITY, WEAK_SPOTS, card_markdown, join_paragraphs,
-    name_disturbance, write_percent, write_share,
-)
+from .card_page import card_markdown, card_texts, name_disturbance, write_percent, write_share
 from .loop import kept_epoch
 from .network import create_network
 
@@ -133,7 +129,8 @@ def model_overview(
     contact:str, # Who to write to
 )->dict[str, Any]: # JSON-able
     "What the model is"
-    return {'model_name': 'fea', 'model_version': facts['version'], 'model_description': join_paragraphs(DESCRIPTION)[0], 'meaning': LABEL_MEANING,
+    texts = card_texts()
+    return {'model_name': 'fea', 'model_version': facts['version'], 'model_description': texts['description'][0], 'meaning': texts['meaning'][0],
             'problem_type': 'Computer vision: one of seven expressions for a picture of one face',
             'algorithm_type': 'MobileNetV2, width 1.0, with seven outputs (Sandler et al. 2018)',
             'parameters': sum(p.numel() for p in create_network().parameters()),
@@ -145,10 +142,11 @@ def model_overview(
 # %% ../../nbs/train/08_card.ipynb #380ac38a
 def intended_uses()->dict[str, Any]: # JSON-able
     "What it is for, and what it is not for"
-    return {'purpose_of_model': join_paragraphs(DESCRIPTION)[0], 'intended_uses': join_paragraphs(INTENDED_USES),
-            'out_of_scope_uses': join_paragraphs(OUT_OF_SCOPE),
-            'forbidden_uses': join_paragraphs(FORBIDDEN), 'law': join_paragraphs(LAW), 'factors_affecting_model_efficiency': join_paragraphs(WEAK_SPOTS),
-            'risk_rating': 'High', 'explanations_for_risk_rating': join_paragraphs(RISK)[0]}
+    texts = card_texts()
+    return {'purpose_of_model': texts['description'][0], 'intended_uses': texts['intended uses'],
+            'out_of_scope_uses': texts['out of scope'],
+            'forbidden_uses': texts['forbidden'], 'law': texts['law'], 'factors_affecting_model_efficiency': texts['weak spots'],
+            'risk_rating': 'High', 'explanations_for_risk_rating': texts['risk'][0]}
 
 # %% ../../nbs/train/08_card.ipynb #7a883b49
 _KNOWN_WEIGHTS = { # By SHA-256 of the file
@@ -207,8 +205,9 @@ def training_details(
     "How the model came about"
     stages, machine, merged = [_stage_details(stage) for stage in training['stages']], training['machine'], carried.get('average_of')
     hours, hours_are = _training_hours(stages, machine, len(merged or [1]))
-    return {'objective_function': join_paragraphs(OBJECTIVE)[0], 'training_datasets': ['FER2013 images with FERPlus votes, Training split'],
-            'rights': join_paragraphs(RIGHTS), 'stages': stages, 'average_of': merged, 'hours': hours, 'hours_are': hours_are, 'machine': machine,
+    texts = card_texts()
+    return {'objective_function': texts['objective'][0], 'training_datasets': ['FER2013 images with FERPlus votes, Training split'],
+            'rights': texts['rights'], 'stages': stages, 'average_of': merged, 'hours': hours, 'hours_are': hours_are, 'machine': machine,
             'energy': energy(hours, machine)}
 
 # %% ../../nbs/train/08_card.ipynb #30528897
@@ -222,9 +221,10 @@ def evaluation_details(
     main = {key: metrics['headline'][key] for key in ('rule', 'leaked', 'view')}
     variants = [{'rule': rule, 'leaked': leaked, 'view': view} | {key: found[key] for key in _VARIANT_FIGURES}
                 for rule, by_leaked in metrics['results'].items() for leaked, by_view in by_leaked.items() for view, found in by_view.items()]
-    split = metrics['split']
-    protocol = {'split': split, 'votes': metrics['votes'], 'rules': RULES_TEXT, 'data': metrics['data'], 'settings': metrics['settings'],
-                'selection': join_paragraphs(SELECTION.get(split, '')), 'dataset': SPLIT_NAMES.get(split, f'split {split} of FERPlus')}
+    split, texts = metrics['split'], card_texts()
+    rules = {rule: texts[f'{rule} rule'][0] for rule in ('majority', 'plurality')}
+    protocol = {'split': split, 'votes': metrics['votes'], 'rules': rules, 'data': metrics['data'], 'settings': metrics['settings'],
+                'selection': texts.get(f'selection {split}', []), 'dataset': texts.get(f'split {split}', [f'split {split} of FERPlus'])[0]}
     return {'datasets': [protocol['dataset']], 'protocol': protocol, 'headline': main | metrics['results'][main['rule']][main['leaked']][main['view']],
             'variants': variants} | {key: metrics.get(key) or None for key in OPTIONAL}
 
@@ -276,8 +276,9 @@ def make_card(
         _check_measured(metrics, facts, files)
         check_settings(training, facts, files)
         found = evaluation_details(metrics | {'calibrated': metrics.get('calibrated') or calibrated(facts['training'])})
-        extra = {'ethical_considerations': join_paragraphs(VALIDITY), 'fairness': join_paragraphs(FAIRNESS),
-                 'caveats_and_recommendations': _measured_weak_spots(found) + join_paragraphs(WEAK_SPOTS), 'sources': list(SOURCES), 'contact': contact}
+        texts = card_texts()
+        extra = {'ethical_considerations': texts['validity'], 'fairness': texts['fairness'],
+                 'caveats_and_recommendations': _measured_weak_spots(found) + texts['weak spots'], 'sources': texts['sources'], 'contact': contact}
         return {'schema': 'fea model card 1', 'model_overview': model_overview(facts, model_files(files), contact), 'intended_uses': intended_uses(),
                 'training_details': training_details(training, facts['training']), 'evaluation_details': found, 'additional_information': extra}
 
