@@ -260,7 +260,7 @@ def undeploy(
     region:Region=None, # Place
 )->None:
     "Undeploy"
-    from fea.aws.endpoints import find_leftovers, undeploy as end
+    from fea.aws.undeployment import find_leftovers, undeploy as end
     cloud = connect_place(bucket, region)
     for line in end(cloud, name, data) or [f'{name}: there was nothing to delete']: typer.echo(line)
     for line in find_leftovers(cloud): typer.echo(f'still billed: {line}')
