@@ -190,9 +190,10 @@ def analyze_stills(
     "The whole way of the stills, side by side"
     milliseconds = settings.fps is None or settings.fps > 1
     find = times.measured('detect', make_face_finder(settings, classifier.meta.crop_size, detector))
+    def weigh_still(still:Frame)->int: return still.image.nbytes
     decide = times.measured('classify', classify_findings)
     with single_threaded_opencv(), ThreadPoolExecutor(workers) as pool:
-        findings = (finding for _, finding in ordered_map(pool, find, prefetch(stills)))
+        findings = (finding for _, finding in ordered_map(pool, find, prefetch(stills, weigh=weigh_still), weigh=weigh_still))
         for batch in batch_findings(number_faces(findings, tracker, done)): yield decide(batch, classifier, milliseconds)
 
 # %% ../../nbs/faces/04_analysis.ipynb #37247397

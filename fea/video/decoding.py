@@ -28,6 +28,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from ..core.errors import InputError
+from .limits import check_pixels, pixel_limit
 
 # %% ../../nbs/video/01_decoding.ipynb #94f04019
 def _mp4_boxes(
@@ -114,12 +115,15 @@ def open_video(
     path:Path, # A video file
     threads:int=2, # Decoding threads
 )->Iterator[VideoStream]: # Its main video stream; the container is `stream.container`
-    "Open a video and close it again whatever happens; raises `InputError` if it is none"
-    try: container = av.open(f'file:{path}', options=OPEN_OPTIONS, metadata_errors='replace')
+    "Open a video and close it again whatever happens; raises `InputError` if it is none, or its frames are larger than allowed"
+    most = {'max_pixels': str(pixel_limit())} # of every frame, those too that are looked at while the file is opened
+    try: container = av.open(f'file:{path}', options=OPEN_OPTIONS | most, metadata_errors='replace')
     except (av.FFmpegError, OSError, ValueError) as error:
         raise InputError(f'{path} {_unreadable_reason(path, error)}') from error
     try:
         stream = _best_stream(container, path)
+        check_pixels(path, stream.codec_context.width, stream.codec_context.height, 'frames of ')
+        stream.codec_context.options = most
         stream.codec_context.thread_count, stream.codec_context.thread_type = threads, 'AUTO'
         yield stream
     finally: container.close()
@@ -162,6 +166,7 @@ class Damage:
     broken:bool = False # Whether reading stopped before the file's end
     missing:float = 0.0 # By how much the packets end before the length that the file claims, s
     own_claim:bool = False # Whether that length is the video's own, not that of its sound
+    too_large:tuple[int, int]|None = None # Width and height of frames that were not decoded because of the limit, px
 
     @property
     def tail(self)->bool: # Whether nothing could be decoded after the last bad packet
@@ -220,6 +225,8 @@ def decode_packet(
     except EOFError: return []
     except av.FFmpegError:
         damage.packets += 1
+        width, height = stream.codec_context.width, stream.codec_context.height
+        if width*height > pixel_limit(): damage.too_large = width, height
         if packet is not None and packet.pts is not None: damage.last_bad = max(packet.pts, damage.last_bad or packet.pts)
         return []
     for frame in frames:

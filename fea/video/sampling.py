@@ -19,6 +19,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from ..core.errors import InputError, TruncatedVideoError
+from .limits import pixel_limit
 from .decoding import Clock, Damage, ImageConverter, read_clock, decode_packet, every_frame, is_cut_off, open_video, read_packets
 
 # %% ../../nbs/video/02_sampling.ipynb #f205718f
@@ -167,6 +168,11 @@ def check_end(
     time:float, # Of the last still that was given, s; negative if none
 )->None:
     "After the last still: raise `TruncatedVideoError` if the end is missing, warn about damage before it"
+    if damage.too_large:
+        width, height = damage.too_large
+        raise TruncatedVideoError(f'{path}: frames of {width}x{height} px come later on, more than the {pixel_limit()/1e6:g} million that are decoded, '
+                                  f'because memory is limited: stills up to {max(time, 0):.1f} s were read; '
+                                  'make the video smaller, or allow more (--max-megapixels)')
     if damage.broken or damage.tail or damage.own_claim or is_cut_off(path):
         told = f'stills up to {time:.1f} s were read' if time >= 0 else 'no still was read'
         raise TruncatedVideoError(f'{path} breaks off, its end is missing: {told}; copy or record it again to get the rest')

@@ -25,6 +25,7 @@ from tqdm.auto import tqdm
 from ..core.errors import InputError, TruncatedVideoError
 from ..timeline.table import FRAME_NAME, frame_name
 from .decoding import Damage, ImageConverter, every_frame, open_video
+from .limits import check_picture
 from .sampling import pick_times, read_video
 
 # %% ../../nbs/video/03_sources.ipynb #4b28b31f
@@ -67,12 +68,14 @@ def progress_bar(
 def _read_image(
     path:Path, # A picture file
 )->np.ndarray: # RGB, upright, uint8 (H, W, 3)
-    "Read a picture; raises `InputError` if it is missing or none"
+    "Read a picture; raises `InputError` if it is missing, none, or larger than allowed"
     if not path.exists(): raise InputError(f'{path} is missing: put it back, or make it again')
-    try: image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    try:
+        check_picture(path)
+        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR_RGB)
     except (OSError, cv2.error): image = None # empty, not readable, or beyond OpenCV's limits
     if image is None: raise InputError(f'{path} is not a picture that can be read: check that it opens elsewhere, or remove it')
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return image
 
 # %% ../../nbs/video/03_sources.ipynb #22dc2b7c
 IMAGE_SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff'}
