@@ -224,7 +224,8 @@ def test_a_mistake_is_answered_in_plain_lines():
 
 
 def all_commands(group, name='fea'):
-    for command in getattr(group, 'commands', {}).values():
+    for word in getattr(group, 'commands', {}):
+        command = group.resolve_command(None, [word])[1]
         yield f'{name} {command.name}', command
         yield from all_commands(command, f'{name} {command.name}')
 

@@ -7,7 +7,7 @@ from checks import find_overfull, find_stale_readme, find_unclean, find_unexport
 from export import find_notebooks
 from installed import ROOT
 
-UNSHOWN = 26 # Public names that no visible cell shows yet: none may be added, and whoever shows some lowers the figure
+UNSHOWN = 2 # Public names that no visible cell shows yet: none may be added, and whoever shows some lowers the figure
 
 
 def run(*command:str)->None:

@@ -6,7 +6,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent)) # the package of this project
 from typer.main import get_command
 
-from fea.cli.main import app
+from fea.cli.main import app, load_command
 
 HEAD = """# The command line
 
@@ -72,7 +72,7 @@ def cli_markdown()->str: # A page
     "The reference of all commands, by the panels of `fea --help`"
     program = get_command(app)
     panels: dict[str, list[Any]] = {}
-    for command in program.commands.values(): panels.setdefault(command.rich_help_panel, []).append(command)
+    for command in map(load_command, program.commands): panels.setdefault(command.rich_help_panel, []).append(command)
     blocks = [HEAD, '\n'.join(['| | | without it |', '|---|---|---|', *(parameter_row(option) for option in program.params)])]
     for panel, commands in panels.items():
         blocks.append(f'## {panel}')

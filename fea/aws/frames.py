@@ -76,9 +76,10 @@ def upload_frames(
     url:str, # 's3://bucket/prefix'
     endpoint_url:str|None=None, # Another server than Amazon's
     overwrite:bool=False, # Whether frames that are there may be replaced
+    progress:bool|None=None, # True shows a bar, False none; None: on a terminal or in Jupyter
 )->int: # Number of frames
     "Copy a folder of frames to S3; raises `InputError`, `OutputError`, or `FeaError` that says how far it came"
-    folder, sent = Path(folder), 0
+    folder, sent, hidden = Path(folder), 0, None if progress is None else not progress
     names, index = [frame_name(number) for number, _ in read_index(folder)], find_index(folder)
     lost = [name for name in names if not (folder/name).is_file()]
     if lost: raise InputError(f'{folder} lacks {lost[0]}: extract the video again')
@@ -87,7 +88,7 @@ def upload_frames(
     try:
         with ThreadPoolExecutor(8) as pool:
             files = pool.map(lambda name: _put_frame(client, url, folder/name), names)
-            for _ in tqdm(files, url, len(names), unit=' frames', delay=2, disable=None): sent += 1
+            for _ in tqdm(files, url, len(names), unit=' frames', delay=2, disable=hidden): sent += 1
         _put_frame(client, url, index or folder/FRAME_INDEX)
     except FeaError as e:
         raise type(e)(f'{e}; {sent} of {len(names)} frames are in {url} without {FRAME_INDEX}, so they do not count: send them again') from e
@@ -99,6 +100,7 @@ def download_frames(
     folder:str|Path, # Where the frames go
     endpoint_url:str|None=None, # Another server than Amazon's
     overwrite:bool=False, # Whether frames that are there may be replaced
+    progress:bool|None=None, # True shows a bar, False none; None: on a terminal or in Jupyter
 )->int: # Number of frames
     "Copy a folder of frames from S3; raises `InputError` or `OutputError`"
     folder, (bucket, prefix), client = Path(folder), split_url(url), s3_client(endpoint_url)
@@ -107,11 +109,12 @@ def download_frames(
     names = sorted(name for name in there if FRAME_NAME.fullmatch(name))
     if index is None or not names: raise InputError(f'{url} holds no frames that were uploaded from here')
     prepare_folder(folder, overwrite)
+    hidden = None if progress is None else not progress
     def get(name:str)->None:
         with asking(f'reading {name} from {url}'): data = client.get_object(Bucket=bucket, Key=prefix + name)['Body'].read()
         replace_file(folder/name, data)
     with ThreadPoolExecutor(8) as pool:
-        for _ in tqdm(pool.map(get, names), url, len(names), unit=' frames', delay=2, disable=None): pass
+        for _ in tqdm(pool.map(get, names), url, len(names), unit=' frames', delay=2, disable=hidden): pass
     get(index)
     return len(names)
 
@@ -126,13 +129,15 @@ def _download_video(
     url:str, # 's3://bucket/clip.mp4'
     folder:Path, # Where the file goes, under its own name; made if it is not there
     endpoint_url:str|None=None, # Another server than Amazon's
+    progress:bool|None=None, # True shows a bar, False none; None: on a terminal or in Jupyter
 )->Path: # The file
     "Copy one file from S3, whole or not at all; raises `InputError`, `OutputError` or `FeaError`"
     (bucket, key), client = split_address(url), s3_client(endpoint_url)
     if not key or key.endswith('/'): raise InputError(f'{url} is a folder; give the address of one video')
     path = folder/key.rpartition('/')[2]
     with asking(f'reading {url}'): size = client.head_object(Bucket=bucket, Key=key)['ContentLength']
-    with replacing(path) as part, tqdm(desc=url, total=size, unit='B', unit_scale=True, delay=2, disable=None) as bar, asking(f'reading {url}'):
+    hidden = None if progress is None else not progress
+    with replacing(path) as part, tqdm(desc=url, total=size, unit='B', unit_scale=True, delay=2, disable=hidden) as bar, asking(f'reading {url}'):
         folder.mkdir(parents=True, exist_ok=True)
         client.download_file(bucket, key, str(part), Callback=bar.update)
     return path
@@ -155,18 +160,19 @@ def extract_between(
     fps:float|None=DEFAULT_FPS, # Stills per second; `None` gives every frame
     overwrite:bool=False, # Whether stills that are there may be replaced
     endpoint_url:str|None=None, # Another server than Amazon's; None: `AWS_ENDPOINT_URL`, or Amazon's
+    progress:bool|None=None, # True shows a bar, False none; None: on a terminal or in Jupyter
 )->pd.DataFrame: # Columns frame (file name), timestamp ('h:mm:ss'), time (s)
     "Take stills out of a video, each end here or in S3; raises `InputError`, `TruncatedVideoError`, `OutputError` or `FeaError`"
     if is_address(out): check_place(str(out), endpoint_url, overwrite)
     with tempfile.TemporaryDirectory() as temp:
-        video = _download_video(str(source), Path(temp)/'source', endpoint_url) if is_address(source) else Path(source)
+        video = _download_video(str(source), Path(temp)/'source', endpoint_url, progress) if is_address(source) else Path(source)
         folder = Path(temp)/'stills' if is_address(out) else Path(out)
         given = {str(copy): str(place) for copy, place in ((video, source), (folder, out)) if is_address(place)}
         with _naming(given):
-            try: table = extract(video, folder, fps, overwrite)
+            try: table = extract(video, folder, fps, overwrite=overwrite, progress=progress)
             except TruncatedVideoError as e:
                 if not is_address(out) or not find_index(folder): raise
-                count = upload_frames(folder, str(out), endpoint_url, overwrite)
+                count = upload_frames(folder, str(out), endpoint_url, overwrite, progress)
                 raise TruncatedVideoError(f'{e}; the {count} stills before that are in {out}, marked partial ({PARTIAL_INDEX})') from e
-            if is_address(out): upload_frames(folder, str(out), endpoint_url, overwrite)
+            if is_address(out): upload_frames(folder, str(out), endpoint_url, overwrite, progress)
     return table

@@ -41,7 +41,7 @@ def _check_size(
     kind:str, # Of the endpoint
 )->int: # Bytes
     "Refuse a file that an endpoint of this kind cannot take, before it is sent; raises `InputError`"
-    if not path.is_file(): raise InputError(f'{path}: no such file')
+    if not path.is_file(): raise InputError(f'{path}: no such file; check its name and the folder')
     size, limit = path.stat().st_size, LIMITS[kind]
     if size > limit:
         raise InputError(f'{path}: {size:,} bytes, but an endpoint of the kind {kind} takes at most {limit:,}; {_WAYS[kind]}')

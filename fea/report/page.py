@@ -106,7 +106,7 @@ def _check_video(
     video:Path, # What should be shown
 )->bool: # Whether a browser can show it as a video
     "Raises `InputError` when there is no such file; pictures, GIFs and folders are not shown"
-    if not video.exists(): raise InputError(f'{video}: no such file')
+    if not video.exists(): raise InputError(f'{video}: no such file; check its name and the folder')
     return video.is_file() and file_kind(video) == 'video'
 
 # %% ../../nbs/report/04_page.ipynb #622973ea
