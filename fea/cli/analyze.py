@@ -11,14 +11,14 @@ from typing import Annotated
 
 import typer
 
-from .options import ANALYSE, FPS, Megapixels, Overwrite, Rate, parse_fps, tell_file, wants_progress, with_example
+from .options import FPS, Megapixels, Overwrite, Rate, parse_fps, tell_file, wants_progress, with_example
 from .outcome import Format, report_outcomes
 from ..video.limits import limit_megapixels
 
 # %% ../../nbs/cli/04_analyze.ipynb #df1488e4
 commands = typer.Typer()
 
-@commands.command(short_help='From videos to timelines of expressions.', rich_help_panel=ANALYSE, help=with_example(
+@commands.command(help=with_example(
     'Find the faces in videos, follow them, and write a timeline of their expressions.', 'fea analyze film.mp4 --fps 5 --plot'))
 def analyze(
     videos:Annotated[list[Path], typer.Argument(readable=False, metavar='VIDEO', help='Videos, GIFs, pictures, or folders.')], # Any number
@@ -40,7 +40,7 @@ def analyze(
     with limit_megapixels(max_megapixels): report_outcomes(analyze_each(videos, out, fps=parse_fps(fps), classifier=Classifier(model), **options), plot)
 
 # %% ../../nbs/cli/04_analyze.ipynb #bd4b500c
-@commands.command(short_help='Take stills out of a video.', rich_help_panel=ANALYSE, help=with_example(
+@commands.command(help=with_example(
     'Take stills out of a video, with their true times (frames.csv). Video and stills may lie in S3 (extra: aws).',
     'fea extract film.mp4 --fps 2 --out stills', 'fea extract s3://studies/film.mp4 --out s3://studies/stills/'))
 def extract(
@@ -54,7 +54,7 @@ def extract(
     rate = parse_fps(fps)
     if video.startswith('s3://') or out.startswith('s3://'):
         from fea.aws.frames import extract_between
-        with limit_megapixels(max_megapixels): table = extract_between(video, out, rate, overwrite)
+        with limit_megapixels(max_megapixels): table = extract_between(video, out, rate, overwrite, progress=wants_progress())
     else:
         from fea.extract import extract as extract_frames
         with limit_megapixels(max_megapixels): table = extract_frames(video, out, rate, overwrite=overwrite, progress=wants_progress())

@@ -153,7 +153,7 @@ def _probe_folder(
     if bad: raise bad
     videos = sorted(p.name for p in folder.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)
     if videos: raise InputError(f'{folder} holds videos ({videos[0]} ...), not pictures: give the videos themselves')
-    raise InputError(f'{folder} holds neither pictures nor videos')
+    raise InputError(f'{folder} holds neither pictures nor videos; give a video, a picture, or a folder that holds such')
 
 # %% ../../nbs/video/03_sources.ipynb #7caaf7c3
 VIDEO_SUFFIXES = {'.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi', '.mpg', '.mpeg', '.ts', '.mts', '.m2ts', '.wmv', '.flv', '.3gp',
@@ -178,7 +178,7 @@ def probe_source(
     "Find out what a source is; raises `InputError` for everything that cannot be read"
     path = Path(path)
     if path.is_dir(): return _probe_folder(path)
-    if not path.exists(): raise InputError(f'{path}: no such file')
+    if not path.exists(): raise InputError(f'{path}: no such file; check its name and the folder')
     if not path.is_file(): raise InputError(f'{path} is not a file')
     kind = file_kind(path)
     if kind != 'image': return _probe_video(path, kind)
@@ -191,9 +191,9 @@ def find_videos(
 )->list[Path]: # Its videos, in the order of their numbers
     "The videos of a folder by their ending, without its sub-folders; raises `InputError` if there is none"
     folder = Path(folder)
-    if not folder.is_dir(): raise InputError(f'{folder}: no such folder')
+    if not folder.is_dir(): raise InputError(f'{folder}: no such folder; check its name')
     videos = sorted((p for p in folder.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and p.name[0] != '.'), key=_natural_key)
-    if not videos: raise InputError(f'{folder} holds no video')
+    if not videos: raise InputError(f'{folder} holds no video; give a video file, or a folder that holds some')
     return videos
 
 # %% ../../nbs/video/03_sources.ipynb #2c991185
