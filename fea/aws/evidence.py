@@ -9,7 +9,6 @@ __all__ = ['Tarball', 'read_tarball', 'Evidence', 'find_model_folder', 'read_jso
 # %% ../../nbs/aws/15_evidence.ipynb #25dabcfd
 import hashlib
 import json
-import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from .session import Cloud, asking, client, put_object
+from ..core.archives import MODEL_LIMITS, ArchiveError, open_archive, read_tar
 from ..core.errors import InputError
 from ..core.files import checksum
 from ..core.models import model_folders, read_checksums
@@ -38,13 +38,13 @@ def read_tarball(
     "Look into a tarball; raises `InputError` unless it holds `model.onnx` and `code/inference.py`"
     advice, found = 'make one with fea package', dict[str, str]()
     try:
-        with tarfile.open(path, 'r:gz') as tar:
-            for member in tar:
-                content = tar.extractfile(member) if member.isfile() else None
-                if content: found[member.name.removeprefix('./')] = hashlib.file_digest(content, 'sha256').hexdigest() # type: ignore[arg-type]
+        with open_archive(path) as file:
+            for member in read_tar(file, MODEL_LIMITS):
+                if member.refused: raise ArchiveError(f'{member.name}: {member.refused}')
+                found[member.name.removeprefix('./')] = hashlib.sha256(member.data).hexdigest()
         whole = checksum(path)
     except FileNotFoundError as e: raise InputError(f'{path}: missing; {advice}') from e
-    except (OSError, EOFError, tarfile.TarError) as e: raise InputError(f'{path}: no readable tar.gz ({type(e).__name__}: {e}); {advice}') from e
+    except (OSError, ArchiveError) as e: raise InputError(f'{path}: no readable tar.gz ({e}); {advice}') from e
     lost = [name for name in ('model.onnx', 'code/inference.py') if name not in found]
     if lost: raise InputError(f"{path}: no tarball of fea, it lacks {' and '.join(lost)}; {advice}")
     return Tarball(path, whole, found['model.onnx'])

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import fea
+from ..core.archives import MODEL_LIMITS, ArchiveError, open_archive, read_tar, unpack_tar
 from ..core.errors import InputError, ModelError, OutputError, writing
 from ..core.files import refuse_existing, replace_file
 from ..core.models import check_model, model_path, read_checksums
@@ -76,7 +77,7 @@ class Expressions:
 
     async def __call__(self, request: Request):
         from fea.serving.server import send_response
-        return await respond(self.model, request, 1024 * 10**6, self.gate)
+        return await send_response(self.model, request, 1024 * 10**6, self.gate)
 
 
 app = Expressions.bind(str(HERE))
@@ -202,11 +203,9 @@ def unpack_archive(
     archive:Path, # A `model.tar.gz`
     folder:Path, # Where to; made when missing
 )->Path: # The folder
-    "Unpack an archive as SageMaker does, safely; raises `InputError`"
-    try:
-        with tarfile.open(archive) as opened: opened.extractall(folder, filter='data')
-    except (tarfile.TarError, EOFError, OSError) as e:
-        raise InputError(f'{archive}: not an archive that can be unpacked ({e}); build it again with fea package') from e
+    "Unpack an archive as SageMaker does, but plain files only, and no more than `MODEL_LIMITS`; raises `InputError` or `OutputError`"
+    try: unpack_tar(archive, folder)
+    except (ArchiveError, OSError) as e: raise InputError(f'{archive}: not an archive that can be unpacked ({e}); build it again with fea package') from e
     return folder
 
 # %% ../../nbs/serving/03_package.ipynb #d7b4724b
@@ -214,12 +213,12 @@ def read_version(
     archive:Path, # A `model.tar.gz`
 )->str: # Version of the fea in it
     "Which `fea` an archive serves with; raises `InputError` for an archive of something else"
+    wanted = 'code/fea/__init__.py'
     try:
-        with tarfile.open(archive) as opened:
-            file = opened.extractfile('code/fea/__init__.py')
-            text = file.read().decode() if file else ''
-    except (tarfile.TarError, EOFError, OSError, KeyError) as e:
-        raise InputError(f'{archive}: no archive of fea ({type(e).__name__}); build one with fea package') from e
+        with open_archive(archive) as file:
+            text = next(member.data.decode() for member in read_tar(file, MODEL_LIMITS, lambda name: name == wanted) if member.name == wanted)
+    except (ArchiveError, OSError, StopIteration, UnicodeDecodeError) as e:
+        raise InputError(f"{archive}: no archive of fea ({str(e) or f'it lacks {wanted}'}); build one with fea package") from e
     return text.split('\n')[0].partition('"')[2].rstrip('"')
 
 def check_version(

@@ -7,14 +7,13 @@ __all__ = ['TOY_SERVER', 'Services', 'connect_services', 'find_model', 'fetch_mo
 
 # %% ../../nbs/standin/02_models.ipynb #bee66bb8
 import shutil
-import tarfile
 import tempfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..aws.session import Cloud, asking, import_boto3, split_address
+from ..core.archives import ArchiveError, unpack_tar
 from ..core.errors import InputError
 
 # %% ../../nbs/standin/02_models.ipynb #392d7a5a
@@ -74,8 +73,10 @@ def _unpack_model(
 )->Path: # The folder
     "Unpack a model, but nothing outside the folder; raises `InputError`"
     try:
-        with tarfile.open(archive, 'r:gz') as tar: tar.extractall(folder, filter='data')
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as e: raise InputError(f'{archive.name} cannot be unpacked ({e}); make it anew') from e
+        with archive.open('rb') as file:
+            if file.read(2) != b'\x1f\x8b': raise ArchiveError('not a gzip file')
+        unpack_tar(archive, folder)
+    except (ArchiveError, OSError) as e: raise InputError(f'{archive.name} cannot be unpacked ({e}); make it anew') from e
     if not (folder/'code'/'serve.py').is_file(): raise InputError(f'{archive.name} holds no code/serve.py, so nothing can be started; package the model again')
     return folder
 

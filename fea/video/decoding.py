@@ -28,7 +28,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from ..core.errors import InputError
-from .limits import check_pixels, pixel_limit
+from .limits import check_pixels, picture_size, pixel_limit
 
 # %% ../../nbs/video/01_decoding.ipynb #94f04019
 def _mp4_boxes(
@@ -122,7 +122,9 @@ def open_video(
         raise InputError(f'{path} {_unreadable_reason(path, error)}') from error
     try:
         stream = _best_stream(container, path)
-        check_pixels(path, stream.codec_context.width, stream.codec_context.height, 'frames of ')
+        with path.open('rb') as file: canvas = picture_size(file.read(32)) or (0, 0) # of a GIF, whose decoder does not say what it refuses
+        width, height = stream.codec_context.width or canvas[0], stream.codec_context.height or canvas[1]
+        check_pixels(path, width, height, 'frames of ')
         stream.codec_context.options = most
         stream.codec_context.thread_count, stream.codec_context.thread_type = threads, 'AUTO'
         yield stream

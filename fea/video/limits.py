@@ -90,7 +90,7 @@ def _tiff_size(
 
 # %% ../../nbs/video/07_limits.ipynb #ce57671a
 def picture_size(
-    data:bytes|mmap, # Of a JPEG, PNG, BMP, WebP or TIFF; all of it, since a TIFF may begin with its pixels
+    data:bytes|mmap, # Of a JPEG, PNG, BMP, WebP, GIF or TIFF; all of it, since a TIFF may begin with its pixels
 )->tuple[int, int]|None: # Width and height as stored, px; None if it is none of these, or damaged
     "Size of a picture by its header; nothing is decoded"
     if data[:8] == b'\x89PNG\r\n\x1a\n':
@@ -98,6 +98,7 @@ def picture_size(
     if data[:3] == b'\xff\xd8\xff': return _jpeg_size(data)
     if data[:4] == b'RIFF' and data[8:12] == b'WEBP': return _webp_size(data)
     if data[:4] in (b'II*\0', b'MM\0*'): return _tiff_size(data)
+    if data[:4] == b'GIF8' and len(data) >= 10: return int.from_bytes(data[6:8], 'little'), int.from_bytes(data[8:10], 'little')
     if data[:2] != b'BM' or len(data) < 26: return None
     if data[14] == 12: return int.from_bytes(data[18:20], 'little'), int.from_bytes(data[20:22], 'little')
     width, height = (abs(int.from_bytes(data[at:at + 4], 'little', signed=True)) for at in (18, 22)) # a negative height stands for a picture from top to bottom
