@@ -21,8 +21,8 @@ from ..core.errors import InputError
 from .clocks import Grid, check_clock, fit_grid
 from .signals import Recording, Signal, join_markers, make_markers, trigger_markers
 from fea.recordings.text import (
-    classify_columns, find_time_column, is_number, is_unix_time, load_table, parse_numbers, parse_times, read_column_names, read_lines, read_numbers,
-    split_units,
+    classify_columns, ends_with_newline, find_time_column, is_number, is_unix_time, load_table, parse_numbers, parse_times, read_column_names,
+    read_lines, read_numbers, split_units,
 )
 from .units import channel_kind, choose_channels, guess_kind, parse_unit
 
@@ -121,9 +121,9 @@ def _read_e4(
     if not lines: return _Contents(())
     if len(lines[0]) == 2 and lines[0][1].strip() == 'IBI': return _read_e4_beats(path, float(lines[0][0]))
     if all(len(line) == 1 and is_unix_time(line[0]) for line in lines):
-        tags = read_numbers(path, 0, 1)[0][:, 0]
+        tags = read_numbers(path, 0, 1, closed=True)[0][:, 0]
         return _Contents((), (make_markers(tags, ['tag']*len(tags), 'tags'),))
-    values, cut = read_numbers(path, 2, len(lines[0]))
+    values, cut = read_numbers(path, 2, len(lines[0]), closed=True)
     if not len(values): return _Contents((), notes=(f'{path.name} holds no samples',))
     name, unit = _E4_FILES.get(stem, (path.stem, ''))
     axes = [f'{name} {axis}' for axis in 'xyz'[:len(lines[0])]] if len(lines[0]) > 1 else [name]
@@ -137,7 +137,7 @@ def _read_e4_beats(
     start:float, # Unix time in its first line, s
 )->_Contents: # One uneven signal
     "Intervals between beats; raises `InputError` when their clock runs backwards"
-    values, cut = read_numbers(path, 1, 2)
+    values, cut = read_numbers(path, 1, 2, closed=True)
     if not len(values): return _Contents((), notes=(f'{path.name} holds no beats',))
     stamps = start + values[:, 0]
     check_clock(stamps, str(path))
@@ -230,6 +230,16 @@ _EMOTIBIT = {
     'AX': ('ACC x', 'acc', 'g'), 'AY': ('ACC y', 'acc', 'g'), 'AZ': ('ACC z', 'acc', 'g'),
 } # Name, kind and unit; all other types are left out
 
+def _emotibit_table(
+    path:Path, # One CSV of the DataParser
+    tag:str, # Its type of data
+)->tuple[pd.DataFrame, bool]: # Columns LocalTimestamp and the tag; and whether the last line was left out
+    "What one file holds; raises `InputError` when it lacks one of the two columns"
+    try: table = pd.read_csv(path, usecols=['LocalTimestamp', tag], encoding_errors='replace')
+    except ValueError as e: raise InputError(f'{path}: no table of LocalTimestamp and {tag} ({str(e).splitlines()[0][:80]}); export it again') from e
+    cut = len(table) > 0 and (not ends_with_newline(path) or bool(table.iloc[-1].isna().any()))
+    return table[:len(table) - cut], cut
+
 def _read_emotibit(
     path:Path, # One CSV of the DataParser
     names:Mapping[str, str]|None=None, # What the user says of channels: name → kind
@@ -237,20 +247,20 @@ def _read_emotibit(
     "One type of data; raises `InputError` when its clock runs backwards"
     tag = read_lines(path, 1)[0].split(',')[-1].strip()
     if tag == 'UN':
-        notes = pd.read_csv(path)
-        return _Contents((), (make_markers(notes.LocalTimestamp.to_numpy(float), notes[tag].tolist(), 'notes'),))
+        notes = _emotibit_table(path, tag)[0]
+        return _Contents((), (make_markers(parse_numbers(notes.LocalTimestamp, path, 'LocalTimestamp'), notes[tag].tolist(), 'notes'),))
     if tag not in _EMOTIBIT: return _Contents(())
-    table = pd.read_csv(path, usecols=['LocalTimestamp', tag])
-    if len(table) and table.iloc[-1].isna().any(): table = table[:-1]
+    table, cut = _emotibit_table(path, tag)
     if len(table) < 2: return _Contents((), notes=(f'{path.name} holds no samples',))
     name, kind, unit = _EMOTIBIT[tag]
     stamps, values = parse_numbers(table.LocalTimestamp, path, 'LocalTimestamp'), parse_numbers(table[tag], path, tag)
     kind = (names or {}).get(name, kind)
+    said = (f'{path.name} is cut short: its last line is not whole',) if cut else ()
     if tag in ('BI', 'HR'):
         check_clock(stamps, str(path))
-        return _Contents((_Piece(((name, kind, unit),), values[None], float(stamps[0]), 0., stamps),))
+        return _Contents((_Piece(((name, kind, unit),), values[None], float(stamps[0]), 0., stamps),), notes=said)
     grid = fit_grid(stamps, str(path), tolerance=.1)
-    return _Contents((_Piece(((name, kind, unit),), grid.lay(values[None]), grid.start, grid.rate),), notes=_gap_note(path, grid))
+    return _Contents((_Piece(((name, kind, unit),), grid.lay(values[None]), grid.start, grid.rate),), notes=said + _gap_note(path, grid))
 
 # %% ../../nbs/recordings/07_devices.ipynb #c62e7566
 _PLUX = {'EDA': (0., 1/.12, 'µS'), 'ECG': (.5, 1/1.019, 'mV'), 'EMG': (.5, 1., 'mV'), 'EEG': (.5, 1/.04199, 'µV')} # offset, unit per volt, unit; 3 V

@@ -42,8 +42,8 @@ COLUMN_TABLE = (
     Column('frame', 'text', 'frame_0000.jpg', 'Name of the still, numbered from 0 in the order of sampling'),
     Column('timestamp', 'text', 'h:mm:ss[.mmm]', 'Time of the still as a player shows it; milliseconds when sampled faster than 1 fps'),
     Column('emotion', 'text', ', '.join(EMOTIONS), 'The label with the highest probability; empty without a (large enough) face'),
-    Column('time', 'number', 's', 'Presentation time of the still from the start of the video', low=0),
-    Column('face', 'count', '1, 2, ...', 'Number of the person within this video; empty without a face', low=1),
+    Column('time', 'number', 's', 'Presentation time of the still from the start of the video', low=0, high=1e7),
+    Column('face', 'count', '1, 2, ...', 'Number of the person within this video; empty without a face', low=1, high=1e6),
     Column('x', 'number', 'px', 'Left edge of the face box in the upright frame', 1),
     Column('y', 'number', 'px', 'Top edge of the face box', 1),
     Column('width', 'number', 'px', 'Width of the face box', 1, low=0),
@@ -132,6 +132,22 @@ def make_timeline(
     table = pd.DataFrame(list(rows), columns=list(COLUMNS))
     return table.astype({c.name: kinds[c.kind] for c in COLUMN_TABLE})
 
+# %% ../../nbs/timeline/01_table.ipynb #81b3009d
+def _to_floats(
+    values:pd.Series, # Of any kind
+)->pd.Series: # float64; `nan` for what is no number
+    "Numbers as numbers; dates, truth values and whatever else a table can hold are none"
+    if pd.api.types.is_bool_dtype(values) or pd.api.types.is_datetime64_any_dtype(values): return pd.Series(np.nan, values.index)
+    try: return pd.to_numeric(values, errors='coerce').astype('float64')
+    except (TypeError, ValueError, OverflowError): return values.map(_to_float).astype('float64') # lists, or hundreds of digits
+
+def _to_float(
+    value:Any, # Anything
+)->float: # `nan` for what is no number
+    "One value as a number"
+    try: return float(value)
+    except (TypeError, ValueError, OverflowError): return np.nan
+
 # %% ../../nbs/timeline/01_table.ipynb #eb6faf41
 def _check_column(
     table:pd.DataFrame, # A timeline, or something that claims to be one
@@ -140,13 +156,15 @@ def _check_column(
 )->pd.Series: # The column with its proper type
     "Convert and check one column; raises `InputError` naming it"
     values = table[column.name]
-    if column.kind == 'text': return values.astype('str')
-    numbers = pd.to_numeric(values, errors='coerce').astype('float64')
+    if column.kind == 'text':
+        try: return values.astype('str')
+        except UnicodeDecodeError as e: raise InputError(f"{name}: column '{column.name}' holds bytes that are no text") from e
+    numbers = _to_floats(values)
     wrong = (numbers.isna() & values.notna()) | (numbers < column.low) | (numbers > column.high) | np.isinf(numbers)
     if column.kind == 'count': wrong |= numbers.notna() & (numbers % 1 != 0)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
-        raise InputError(f"{name}: column '{column.name}', row {row + 2}: '{values.iloc[row]}' is not a {column.kind} ({column.unit})")
+        raise InputError(f"{name}: column '{column.name}', row {row + 2}: '{str(values.iloc[row])[:40]}' is not a {column.kind} ({column.unit})")
     return numbers.astype('Int64') if column.kind == 'count' else numbers
 
 # %% ../../nbs/timeline/01_table.ipynb #dbef36ae
@@ -233,7 +251,7 @@ def read_timeline(
     path = Path(path)
     if not path.is_file(): raise InputError(f'{path}: no such timeline')
     try: table, meta = read_parquet(path) if path.suffix == '.parquet' else read_csv(path)
-    except (ValueError, OSError, UnicodeError, pd.errors.ParserError) as e: # an ArrowInvalid is a ValueError
+    except (ValueError, OSError, TypeError, NotImplementedError, RecursionError, pd.errors.ParserError) as e: # Arrow's are of these kinds
         reason = {'EmptyDataError': 'it is empty', 'UnicodeDecodeError': 'save it as CSV in UTF-8'}.get(type(e).__name__, type(e).__name__)
         raise InputError(f'{path}: not a readable {path.suffix[1:].upper() or "CSV"} table ({reason})') from e
     checked = check_timeline(table, str(path))
@@ -255,7 +273,8 @@ def read_metadata(
     "How a table was made; raises `InputError` for a damaged file"
     if not path.is_file(): return {}
     try: meta = json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError) as e: raise InputError(f'{path}: not readable JSON ({type(e).__name__}); remove it, or make the table anew') from e
+    except (OSError, ValueError, RecursionError) as e:
+        raise InputError(f'{path}: not readable JSON ({type(e).__name__}); remove it, or make the table anew') from e
     if not isinstance(meta, dict): raise InputError(f'{path}: holds no JSON object; remove it, or make the table anew')
     return meta
 
@@ -263,11 +282,17 @@ def read_metadata(
 def read_parquet(
     path:Path, # A Parquet file
 )->tuple[pd.DataFrame, dict[str, Any]]: # Unchecked table, metadata
-    "The table and metadata of a Parquet timeline; raises `InputError` naming the extra when pyarrow is missing"
+    "The table and metadata of a Parquet timeline, whoever wrote it; raises `InputError`, also naming the extra when pyarrow is missing"
     require_pyarrow()
     import pyarrow.parquet as pq
     table = pq.read_table(path)
-    return table.to_pandas(), json.loads((table.schema.metadata or {}).get(b'fea', b'{}'))
+    columns = [name for name in table.column_names if not re.fullmatch(r'__index_level_\d+__', name)]
+    try: meta = json.loads((table.schema.metadata or {}).get(b'fea', b'{}'))
+    except (ValueError, RecursionError) as e: raise InputError(f'{path}: its metadata (fea) is no readable JSON; make the table anew') from e
+    if not isinstance(meta, dict): raise InputError(f'{path}: its metadata (fea) is no JSON object; make the table anew')
+    table = table.select(columns)
+    try: return table.to_pandas().reset_index(drop=True), meta # as pandas noted, where that fits
+    except (LookupError, TypeError, ValueError, AttributeError): return table.to_pandas(ignore_metadata=True), meta
 
 # %% ../../nbs/timeline/01_table.ipynb #cf5c3062
 def still_spans(
