@@ -17,6 +17,7 @@ import pandas as pd
 
 from .core.defaults import DEFAULT_FPS
 from .core.errors import FeaError, TruncatedVideoError
+from .core.files import finish_replacing
 from .core.models import model_path
 from .core.threads import StageTimes
 from .faces.analysis import Settings, Stills, analyze_stills, check_analysis, collect_rows, describe_analysis, run_summary
@@ -50,6 +51,7 @@ def analyze(
     info, classifier = probe_source(video), classifier or Classifier()
     finder = Path(detector) if detector is not None else model_path(DETECTOR_MODEL)
     metadata = describe_analysis(info, settings, classifier, consent, finder)
+    if out is not None: finish_replacing(out) # of a run that was killed
     if out is not None and resume and (Path(out)/f'{RESULT}.{kind}').exists(): return read_finished(Path(out)/f'{RESULT}.{kind}', metadata)
     writer = None if out is None else TimelineWriter(out, kind, metadata, overwrite, resume)
     done = writer.done if writer else make_timeline([])

@@ -30,6 +30,7 @@ from uuid import uuid4
 
 from .timeline import why_no_player
 from ..core.errors import FeaError, InputError
+from ..core.files import replace_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -235,8 +236,8 @@ def _measure_quality(
     "Write the quality of every still, and what it comes to"
     from fea.faces.quality import frame_quality, quality_summary
     quality = frame_quality(timeline, video, progress=True)
-    quality.to_csv(out/_QUALITY, index=False)
-    (out/SUMMARY).write_text(json.dumps(quality_summary(timeline, quality), default=float))
+    replace_file(out/_QUALITY, quality.to_csv(index=False, lineterminator='\n'))
+    replace_file(out/SUMMARY, json.dumps(quality_summary(timeline, quality), default=float))
     return quality
 
 # %% ../../nbs/app/03_tasks.ipynb #90ed8368

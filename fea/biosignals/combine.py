@@ -368,7 +368,7 @@ def _write_biosignals(
     moments = found.moments.table if found.moments else pd.DataFrame(columns=['onset', 'scr', 'latency', 'amplitude'])
     plane = pd.DataFrame(columns=['time', 'valence', 'arousal']) if found.plane is None else found.plane
     tables = {'biosignals_bins.csv': found.bins, 'biosignals_scrs.csv': found.scrs, 'biosignals_moments.csv': moments, 'biosignals_circumplex.csv': plane}
-    with replacing_files(folder) as new:
+    with replacing_files(folder, 'biosignals') as new:
         write_timeline(found.timeline, new/'biosignals.csv', found.timeline.attrs.get('fea', {}) | {'biosignals': about})
         for name, table in tables.items(): table.round(6).to_csv(new/name, index=False, lineterminator='\n')
     return [folder/name for name in BIOSIGNAL_FILES if name.endswith('.csv')]

@@ -22,7 +22,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from .combine import BODY_COLUMNS, Biosignals
 from .moments import RESPONSE_WINDOW, describe_moments, plot_circumplex
 from ..core.errors import InputError
-from ..core.files import replacing
+from ..core.files import save_figure
 from ..emotions import EMOTION_TABLE
 from ..report.html import PictureVersions, draw_versions, render_part
 from ..report.page import write_report
@@ -218,9 +218,7 @@ def write_picture(
     title:str='', # Above it
 )->Path: # The file written
     "The joint figure as a file, whole or not at all; raises `OutputError`"
-    out = Path(out)
-    with replacing(out) as part: draw_biosignals(found, title=title).savefig(part, format='png', dpi=150, facecolor='white')
-    return out
+    return save_figure(draw_biosignals(found, title=title), out, dpi=150, facecolor='white')
 
 def write_page(
     found:Biosignals, # From `combine`

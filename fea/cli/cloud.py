@@ -243,13 +243,11 @@ def invoke(
     region:Region=None, # Place
 )->None:
     "Invoke"
-    from fea.core.errors import writing
+    from fea.core.files import replace_file
     from fea.aws.invocation import invoke as ask
     answer = ask(connect_place(bucket, region), name, file, content_type, accept)
     if out is None: sys.stdout.buffer.write(answer + b'\n' * (not answer.endswith(b'\n')))
-    else:
-        with writing(out): out.write_bytes(answer)
-        tell_file(out)
+    else: tell_file(replace_file(out, answer))
 
 @commands.command(help=with_example(
     'Delete an endpoint with all that was made for it, so that nothing is billed.', 'fea undeploy fea'))

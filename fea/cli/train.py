@@ -16,6 +16,7 @@ import typer
 import fea
 from .options import tell, tell_file, wants_progress, with_example
 from ..core.errors import InputError, missing_extra
+from ..core.files import save_figure
 
 # %% ../../nbs/cli/07_train.ipynb #9f0f251a
 commands = typer.Typer()
@@ -67,7 +68,7 @@ def train(
     log = run(faces, valid, out, config, None if weights == 'none' else weights, device=device, progress=wants_progress(), teacher=taught)
     kept = kept_epoch(log)
     export_run(out, fea.__version__)
-    plot_log(log).savefig(out/'curves.png', dpi=150)
+    save_figure(plot_log(log), out/'curves.png', dpi=150)
     tell(f"kept epoch {kept['epoch']} of {len(log)}: {kept['accuracy_plurality']:.1%} of {len(valid)} validation images (plurality)")
     tell_file(out/'model.onnx', 'model, for fea analyze --model')
     tell(f"log: {out / 'log.jsonl'}, curves: {out / 'curves.png'}")

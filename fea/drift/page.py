@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..core.errors import OutputError, writing
-from ..core.files import refuse_existing, replace_file
+from ..core.errors import OutputError
+from ..core.files import refuse_existing, replace_file, replacing_files, save_figure
 from .check import FORMATS, DriftResult, count_in_words, write_drift
 from .effects import EMBEDDING, NOT_COMPARED
 from .expected import expected_in_words
@@ -136,16 +136,16 @@ def write_drift_results(
     "Write table, page and pictures of a check; raises `OutputError`"
     folder = Path(folder)
     check_result_folder(folder, overwrite)
-    with writing(folder): (folder/'figures').mkdir(parents=True, exist_ok=True)
-    files = [write_drift(view.result, folder/'drift.json', overwrite),
-             replace_file(folder/'drift.csv', view.result.table.to_csv(index=False, lineterminator='\n')),
-             replace_file(folder/'drift.html', _write_page(view, title))]
-    for name, picture in draw_figures(view):
-        for kind in ('png', 'svg'):
-            files.append(folder/'figures'/f'{name}.{kind}')
-            with writing(files[-1]), mpl.rc_context(STYLE):
-                picture.savefig(files[-1], dpi=150, facecolor=PAPER, metadata={'Date': None} if kind == 'svg' else None)
-    return files
+    with replacing_files(folder, 'drift') as new:
+        (new/'figures').mkdir()
+        files = [write_drift(view.result, new/'drift.json'),
+                 replace_file(new/'drift.csv', view.result.table.to_csv(index=False, lineterminator='\n'), flush=False),
+                 replace_file(new/'drift.html', _write_page(view, title), flush=False)]
+        for name, picture in draw_figures(view):
+            for kind in ('png', 'svg'):
+                dated = {'Date': None} if kind == 'svg' else None
+                with mpl.rc_context(STYLE): files.append(save_figure(picture, new/'figures'/f'{name}.{kind}', dpi=150, facecolor=PAPER, metadata=dated))
+    return [folder/file.relative_to(new) for file in files]
 
 # %% ../../nbs/drift/11_page.ipynb #15ca148d
 def drift_summary(

@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-from ..core.errors import InputError, writing
+from ..core.errors import InputError
+from ..core.files import save_figure
 from ..emotions import COLOURS, EMOTIONS, EMOTION_TABLE
 from ..faces.detection import Face, crop_face
 from ..faces.quality import read_stills, recorded, recorded_settings
@@ -237,6 +238,5 @@ def save_plot(
 )->Path: # The file written
     "Write a picture and close it; raises `OutputError` when the place refuses"
     try:
-        with writing(path): figure.savefig(path, dpi=150)
+        return save_figure(figure, path, dpi=150)
     finally: plt.close(figure)
-    return Path(path)

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ..core.errors import writing
+from ..core.files import save_figure
 from ..emotions import EMOTION_TABLE
 from ..report.html import shorten_name
 from ..report.style import FAINT, FIRST, GRID, GROUPS, INK, MARK, PAPER, SECOND, STYLE, draw_band, make_panels
@@ -168,10 +169,9 @@ def write_figures(
 )->list[Path]: # The files
     "Write every picture as PNG and SVG"
     folder, files = study.folder/'figures', []
-    with writing(folder):
-        folder.mkdir(exist_ok=True)
-        for name, figure in draw_figures(study):
-            for kind in ('png', 'svg'):
-                files.append(folder/f'{name}.{kind}')
-                with mpl.rc_context(STYLE): figure.savefig(files[-1], dpi=150, facecolor=PAPER, metadata={'Date': None} if kind == 'svg' else None)
+    with writing(folder): folder.mkdir(exist_ok=True)
+    for name, figure in draw_figures(study):
+        for kind in ('png', 'svg'):
+            dated = {'Date': None} if kind == 'svg' else None
+            with mpl.rc_context(STYLE): files.append(save_figure(figure, folder/f'{name}.{kind}', dpi=150, facecolor=PAPER, metadata=dated))
     return files

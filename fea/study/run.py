@@ -8,11 +8,12 @@ __all__ = ['TABLES', 'run_study']
 # %% ../../nbs/study/08_run.ipynb #287b7026
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import InputError, OutputError, writing
-from ..core.files import replacing_files
+from ..core.files import finish_replacing, replace_file, replacing_files
 from ..faces.classifier import Classifier
 from .comparisons import choose_comparisons
 from .manifest import find_durations, read_manifest, read_recordings
@@ -28,21 +29,27 @@ def _write_study(
     study:Study, # Results
     kind:str='csv', # 'csv' or 'parquet'
     overwrite:bool=False, # Replace files that no study left there
+    report:bool=False, # Also write page and pictures
 )->None:
-    "Write the tables and `study.json`, all or none; raises `OutputError` where files of somebody else are in the way"
+    "Write the tables, `study.json`, page and pictures, all or none; raises `OutputError` where files of somebody else are in the way"
+    finish_replacing(study.folder)
     names = [f'{t}.{k}' for t in TABLES for k in ('csv', 'parquet')] + ['study.json', 'report.html']
     there = [n for n in names if (study.folder/n).exists()]
     pictures = [p for name in ('stimulus', 'comparison') for p in study.folder.glob(f'figures/{name}_*')]
     if there and not overwrite and not _is_study(study.folder):
         raise OutputError(f'{study.folder/there[0]}: exists already and is not of a study; choose another folder (--out), or --overwrite')
-    with replacing_files(study.folder) as new:
+    with replacing_files(study.folder, 'study', [*(study.folder/n for n in there), *pictures]) as new:
         for table in TABLES:
             frame = getattr(study, table)
             if not len(frame.columns): continue # nothing of this kind was asked for
             if kind == 'csv': frame.to_csv(new/f'{table}.csv', index=False, float_format='%.6g', lineterminator='\n')
             else: frame.to_parquet(new/f'{table}.parquet', index=False)
-        (new/'study.json').write_text(json.dumps(study.about, indent=1, ensure_ascii=False), encoding='utf-8')
-        for old in [*(study.folder/n for n in there), *pictures]: old.unlink()
+        replace_file(new/'study.json', json.dumps(study.about, indent=1, ensure_ascii=False), flush=False)
+        if report:
+            from fea.study.page import write_study_report
+            from fea.study.plots import write_figures
+            write_study_report(replace(study, folder=new))
+            write_figures(replace(study, folder=new))
 
 # %% ../../nbs/study/08_run.ipynb #629da4cc
 def _is_study(
@@ -81,10 +88,5 @@ def run_study(
     questions = choose_comparisons(compare, people, list(traces))
     about = describe_study(Path(manifest), chosen, durations, people, recordings, questions, consent)
     study = Study(out, about, **compute_study(traces, people, questions, scenes, chosen), analysed=[v for v, r in recordings.items() if r.analysed])
-    _write_study(study, kind, overwrite)
-    if report:
-        from fea.study.plots import write_figures
-        from fea.study.page import write_study_report
-        write_study_report(study)
-        write_figures(study)
+    _write_study(study, kind, overwrite, report)
     return study

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.errors import InputError
+from ..core.files import replace_file
 from ..emotions import EMOTIONS, NEGATIVE_COLUMNS, P_COLUMNS
 from ..timeline.table import check_timeline, format_timestamp, frame_name, write_timeline
 
@@ -146,5 +147,5 @@ def simulate_study(
             write_timeline(timeline, place, {'synthetic': True}, overwrite=True)
             rows.append({'respondent': name, 'stimulus': film, 'video': place.relative_to(folder).as_posix(), 'offset': options.get('before', 0.),
                          **{column: values[i % len(values)] for column, values in (groups or {}).items()}})
-    pd.DataFrame(rows).to_csv(folder/'manifest.csv', index=False)
+    replace_file(folder/'manifest.csv', pd.DataFrame(rows).to_csv(index=False, lineterminator='\n'))
     return folder/'manifest.csv'

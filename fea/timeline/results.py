@@ -10,15 +10,16 @@ import csv
 import json
 from collections.abc import Sequence
 from contextlib import suppress
+from io import StringIO
 from pathlib import Path
 from typing import Any, TextIO
 
 import pandas as pd
 
 from ..core.errors import InputError, OutputError, writing
-from ..core.files import refuse_existing, replacing
+from ..core.files import refuse_existing, replace_file, replacing_files
 from fea.timeline.table import (
-    COLUMNS, check_timeline, frame_index, make_timeline, read_csv, read_metadata, read_timeline, require_pyarrow,
+    COLUMNS, check_timeline, frame_index, make_timeline, read_metadata, read_rows, read_timeline, require_pyarrow,
     write_timeline,
 )
 
@@ -73,11 +74,11 @@ class TimelineWriter:
         self.lines = self._open_partial()
 
     def _open_partial(self)->TextIO: # The open file, which holds what an earlier run left
-        "Open the partial file; an older one is replaced whole or not at all"
+        "Open the partial file; an older one and its JSON are replaced together or not at all"
         with writing(self.partial):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with replacing(self.partial) as part: self.done.to_csv(part, index=False, lineterminator='\n')
-            self.about.write_text(json.dumps(self.metadata, indent=1))
+            with replacing_files(self.folder, self.partial.name) as new:
+                self.done.to_csv(new/self.partial.name, index=False, lineterminator='\n')
+                replace_file(new/self.about.name, json.dumps(self.metadata, indent=1), flush=False)
             return self.partial.open('a', encoding='utf-8', newline='')
 
     def append(
@@ -98,8 +99,8 @@ class TimelineWriter:
         "Leave what was written, with the reason beside it; leave nothing when nothing was"
         reason = 'interrupted' if isinstance(error, KeyboardInterrupt) else f'{type(error).__name__}: {error}'
         with suppress(OSError): _close_file(self.lines) # a full disk may be why we are here
-        with suppress(OSError):
-            if self.rows: self.about.write_text(json.dumps(self.metadata | {'reason': reason}, indent=1))
+        with suppress(OSError, OutputError):
+            if self.rows: replace_file(self.about, json.dumps(self.metadata | {'reason': reason}, indent=1))
             else: _remove_files([self.partial, self.about])
 
     def finish(
@@ -108,9 +109,8 @@ class TimelineWriter:
         metadata:dict[str, Any], # With the summary of the run
     )->Path: # The file
         "Give a whole table its name, or mark a broken one"
-        with writing(self.partial):
-            _close_file(self.lines)
-            if not metadata['complete']: self.about.write_text(json.dumps(metadata, indent=1))
+        with writing(self.partial): _close_file(self.lines)
+        if not metadata['complete']: replace_file(self.about, json.dumps(metadata, indent=1))
         if not metadata['complete']: return self.partial
         write_timeline(timeline, self.final, metadata, overwrite=True)
         _remove_files([self.partial, self.about])
@@ -134,10 +134,11 @@ def read_finished(
     path:Path, # A whole result
     metadata:dict[str, Any], # Of the run that wants to go on
 )->pd.DataFrame: # The older timeline
-    "What an earlier run finished; raises `InputError` when it does not belong to this run"
+    "What an earlier run finished, and nothing beside it that a killed one left; raises `InputError` when it does not belong to this run"
     timeline = read_timeline(path)
     _check_same(path, timeline.attrs['fea'], metadata)
     timeline.attrs['fea'] = timeline.attrs['fea'] | {'file': path.name}
+    _remove_files([path.with_name(f'{RESULT}.partial.{end}') for end in ('csv', 'json')])
     return timeline
 
 # %% ../../nbs/timeline/02_results.ipynb #601ee1ac
@@ -146,16 +147,15 @@ def _read_partial(
     metadata:dict[str, Any], # Of the run that wants to go on
 )->pd.DataFrame: # Its whole stills, without the last, of which a face may be missing
     "What an interrupted run left; raises `InputError` when it does not belong to this run"
-    try: lines, older = path.read_text().splitlines(keepends=True), read_metadata(path.with_suffix('.json'))
+    try: lines, older = path.read_text(encoding='utf-8').splitlines(keepends=True), read_metadata(path.with_suffix('.json'))
     except (OSError, ValueError) as e: raise InputError(f'{path}: cannot be resumed ({type(e).__name__}); start anew (--overwrite)') from e
     _check_same(path, older, metadata)
     whole = [line for line in lines[1:] if line.endswith('\n') and line.count(',') == len(COLUMNS) - 1]
     last = whole[-1].split(',')[0] if whole else ''
-    kept = path.with_name(f'.{path.name}.kept')
-    kept.write_text(','.join(COLUMNS) + '\n' + ''.join(line for line in whole if line.split(',')[0] != last))
-    try: done = check_timeline(read_csv(kept)[0], str(path))
-    except InputError as e: raise InputError(f'{e}; it was changed since and cannot be resumed, start anew (--overwrite)') from e
-    finally: kept.unlink()
+    kept = StringIO(','.join(COLUMNS) + '\n' + ''.join(line for line in whole if line.split(',')[0] != last))
+    try: done = check_timeline(read_rows(kept), str(path))
+    except (InputError, ValueError) as e: raise InputError(f'{e}; it was changed since and cannot be resumed, start anew (--overwrite)') from e
     numbers = done.frame.drop_duplicates().map(frame_index).tolist()
-    if numbers != [*range(len(numbers))]: raise InputError(f'{path}: stills are missing in it, so it cannot be resumed; start anew (--overwrite)')
+    gaps = metadata['source'].get('kind') in ('images', 'frames') # of pictures that cannot be read, or at a lower rate
+    if numbers != [*range(len(numbers))] and not gaps: raise InputError(f'{path}: stills are missing in it, so it cannot be resumed; start anew (--overwrite)')
     return done

@@ -90,7 +90,7 @@ def update_checksums(
     "Write `SHA256SUMS` for the model files in a folder, in the format of `sha256sum`"
     files = sorted(f for f in Path(folder).iterdir() if f.suffix in ('.onnx', '.safetensors'))
     lines = [f'{checksum(f)}  {f.name}\n' for f in files]
-    (Path(folder)/'SHA256SUMS').write_text(''.join(lines))
+    replace_file(Path(folder)/'SHA256SUMS', ''.join(lines))
 
 # %% ../../nbs/train/07_export.ipynb #f0e9a16f
 class _CalibrationBatches:

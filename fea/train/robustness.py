@@ -20,8 +20,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
-from ..core.errors import InputError, writing
-from ..core.files import replace_file
+from ..core.errors import InputError
+from ..core.files import replace_file, replacing_files, save_figure
 from ..faces.classifier import Classifier
 from ..faces.detection import Face, FaceDetector, crop_face, is_classifiable
 from ..stats.metrics import metrics_by_group, plot_confusion, plot_reliability, softmax
@@ -272,9 +272,8 @@ def write_evaluation(
     clear, title = (truth != NO_CLASS) & ~faces.leaked, f"{rule} rule, votes {found['votes']}, split {found['split']}, n={main['n']:,}"
     figures = {'confusion': plot_confusion(np.array(main['confusion']), title), 'reliability': plot_reliability(softmax(logits[clear]), truth[clear], title)}
     if 'robustness' in found: figures['robustness'] = _plot_robustness(pd.DataFrame(found['robustness']), title)
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, figure in figures.items(): figure.savefig(folder/f'{name}.png', dpi=150)
+    with replacing_files(folder, 'evaluation') as new:
+        for name, figure in figures.items(): save_figure(figure, new/f'{name}.png', dpi=150)
+        replace_file(new/'metrics.json', json.dumps(found, indent=1) + '\n')
     for figure in figures.values(): plt.close(figure)
-    replace_file(folder/'metrics.json', (json.dumps(found, indent=1) + '\n').encode())
     return folder/'metrics.json'
