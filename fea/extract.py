@@ -12,9 +12,11 @@ from pathlib import Path
 import pandas as pd
 from tqdm.auto import tqdm
 
+import fea
 from .core.defaults import DEFAULT_FPS
+from .core.files import source_checksum
 from .video.sources import probe_source, read_frames
-from .video.stills import check_target, write_frames
+from .video.stills import check_target, read_unfinished, write_frames
 
 # %% ../nbs/01_extract.ipynb #9eb6de54
 def extract(
@@ -23,11 +25,15 @@ def extract(
     fps:float|None=DEFAULT_FPS, # Stills per second; `None` gives every frame
     overwrite:bool=False, # Whether frames that are there may be replaced
     progress:bool|None=None, # True shows a bar, False none; None: on a terminal or in Jupyter
+    resume:bool=False, # Go on with frames of an interrupted run in `folder`
 )->pd.DataFrame: # Columns frame (file name), timestamp ('h:mm:ss'), time (s)
     "Write the stills of a video into a folder; raises `InputError`, `TruncatedVideoError` or `OutputError`"
     check_target(Path(video), Path(folder))
-    info, frames = probe_source(video), read_frames(video, fps)
+    info = probe_source(video)
+    record = {'fea': fea.__version__, 'source': source_checksum(video), 'fps': fps or 'all'}
+    done = read_unfinished(Path(folder), record) if resume else None
+    frames = read_frames(video, fps, 0. if done is None or done.empty else float(done.time.iloc[-1]))
     total = math.ceil(info.duration * fps) if info.duration and fps else None
     hidden = None if progress is None else not progress
-    bar = tqdm(frames, info.path.name, total, unit=' frames', delay=2, disable=hidden)
-    return write_frames(bar, folder, overwrite, milliseconds=fps is None or fps > 1)
+    bar = tqdm(frames, info.path.name, total, unit=' frames', delay=2, disable=hidden, initial=0 if done is None else len(done))
+    return write_frames(bar, folder, overwrite, milliseconds=fps is None or fps > 1, record=record, done=done)

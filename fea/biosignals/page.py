@@ -224,6 +224,7 @@ def write_page(
     found:Biosignals, # From `combine`
     out:str|Path, # Where to, `.html`; an older one is replaced
     video:str|Path|None=None, # The video of the timeline; None: curves alone
+    home:str|Path|None=None, # Folder where the page will be opened, if it is moved there after it was written
 )->Path: # The file written
     "The page of `fea report` with the body's section; raises `InputError` or `OutputError`"
-    return write_report(found.timeline, out, video, overwrite=True, more={'body': ('Face and body', _render_section(found))})
+    return write_report(found.timeline, out, video, overwrite=True, more={'body': ('Face and body', _render_section(found))}, home=home)

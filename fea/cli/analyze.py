@@ -48,14 +48,15 @@ def extract(
     out:Annotated[str, typer.Option(help='Folder of the stills, or s3://bucket/folder/.')]='frames', # Where to
     fps:Rate=FPS, # Sampling rate
     overwrite:Annotated[bool, typer.Option('--overwrite', help='Replace older stills.')]=False, # Older stills
+    resume:Annotated[bool, typer.Option('--resume', help='Go on with stills that were interrupted.')]=False, # Unfinished stills
     max_megapixels:Megapixels=None, # Larger ones are refused
 )->None:
     "Stills to files"
     rate = parse_fps(fps)
     if video.startswith('s3://') or out.startswith('s3://'):
         from fea.aws.frames import extract_between
-        with limit_megapixels(max_megapixels): table = extract_between(video, out, rate, overwrite, progress=wants_progress())
+        with limit_megapixels(max_megapixels): table = extract_between(video, out, rate, overwrite, progress=wants_progress(), resume=resume)
     else:
         from fea.extract import extract as extract_frames
-        with limit_megapixels(max_megapixels): table = extract_frames(video, out, rate, overwrite=overwrite, progress=wants_progress())
+        with limit_megapixels(max_megapixels): table = extract_frames(video, out, rate, overwrite=overwrite, progress=wants_progress(), resume=resume)
     tell_file(f"{out.rstrip('/')}/frames.csv", f'{len(table)} stills in {out}, their times')

@@ -117,6 +117,7 @@ def biosignals(
     "Write tables, picture and page"
     from fea.biosignals.combine import BIOSIGNAL_FILES, check_body_settings, refuse_old_results, run_biosignals
     from fea.biosignals.page import write_page, write_picture
+    from fea.core.files import replacing_files
     from fea.recordings.files import read_recording
     ready = video.suffix.lower() in ('.csv', '.parquet')
     title = _viewer_name(video)
@@ -127,9 +128,10 @@ def biosignals(
     units, names = _parse_pairs(unit, '--unit', 'eda=nS'), _parse_pairs(channel, '--channel', 'Aux1=eda')
     body = read_recording(recording, None, units, names) # before the video, which takes longer
     timeline = find_timeline(video, video if ready else None, folder, fps, overwrite)
-    found = run_biosignals(timeline, body, folder, clocks, width, None, mains, threshold, overwrite, units, names)
-    write_picture(found, folder/'biosignals.png', title)
-    write_page(found, folder/'biosignals.html', None if ready else video)
+    with replacing_files(folder, 'biosignals') as new:
+        found = run_biosignals(timeline, body, new, clocks, width, None, mains, threshold, units=units, names=names)
+        write_picture(found, new/'biosignals.png', title)
+        write_page(found, new/'biosignals.html', None if ready else video, folder)
     for note in found.notes: tell(f'- {note}')
     for name in (*BIOSIGNAL_FILES, 'biosignals.png', 'biosignals.html'): tell_file(folder/name)
 

@@ -141,7 +141,7 @@ def _main_options(
 # %% ../../nbs/cli/10_main.ipynb #ab0228f4
 _ADVICE = { # after Ctrl-C, by command
     'analyze': ' and marked partial, go on with --resume',
-    'extract': ' and marked partial',
+    'extract': ' and marked partial, go on with --resume',
     'train': ' up to the last whole epoch; the same command goes on from there',
     'transform': ', once transform.json is there; --resume takes up what was answered and sends the rest again',
 }

@@ -292,6 +292,7 @@ def write_report(
     quality:pd.DataFrame|None=None, # From `frame_quality`; None: what needs the pictures is left out
     overwrite:bool=False, # Replace an older report
     more:dict[str, tuple[str, str]]|None=None, # Sections of other rooms, key to heading and HTML from `render_part`; they come before the table
+    home:str|Path|None=None, # Folder where the page will be opened, if it is moved there after it was written
 )->Path: # The file written
     "Write the report as one HTML file; raises `InputError` for nothing to report, `OutputError` for a place that refuses"
     out, shown = Path(out), Path(video) if video is not None else None
@@ -300,7 +301,7 @@ def write_report(
     if embed and shown is None: raise InputError('no video is given that could be embedded')
     title = source_name(timeline) or (shown.name if shown else 'a timeline')
     if shown is not None and not _check_video(shown): shown = None
-    player = {'name': shown.name, 'address': _video_address(shown, out, embed)} if shown else None
+    player = {'name': shown.name, 'address': _video_address(shown, Path(home or out.parent)/out.name, embed)} if shown else None
     added = more or {}
     others = {'links': [(key, heading) for key, (heading, _) in added.items()], 'sections': [(key, text) for key, (_, text) in added.items()]}
     page = render_page('report.html', scripts=('uPlot.iife.min.js', 'report.js'), media='data:' if embed else "'self' file:",
