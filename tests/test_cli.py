@@ -143,12 +143,13 @@ def test_full_disk(tmp_path):
     (tmp_path/'out'/'sample').mkdir(parents=True)
     older = tmp_path/'out'/'sample'/f'{NAME}.partial.csv'
     older.write_text('what an interrupted run left')
-    part = tmp_path/'out'/'sample'/f'.{NAME}.partial.csv.part' # as fea.core.files names it
-    part.symlink_to('/dev/full')
-    done = run_fea('analyze', SAMPLE, '--out', tmp_path/'out', '--overwrite', code=2)
-    assert 'cannot be written (No space left on device)' in done.stderr
+    full = tmp_path/'full' # a Python in which everything that is flushed to the disk finds it full
+    full.mkdir()
+    (full/'sitecustomize.py').write_text('import os\nos.fsync = lambda _: os.write(os.open("/dev/full", os.O_WRONLY), b"x")\n')
+    done = run_fea('analyze', SAMPLE, '--out', tmp_path/'out', '--overwrite', code=2, env={'PYTHONPATH': f'{full}:{ROOT}'})
+    assert 'cannot be written (No space left on device); make room' in done.stderr
     assert older.read_text() == 'what an interrupted run left'
-    assert not part.is_symlink()
+    assert [path.name for path in older.parent.iterdir()] == [older.name]
 
 
 def test_interrupt_leaves_a_readable_part_that_can_be_resumed(tmp_path):

@@ -18,7 +18,7 @@ from pathlib import Path
 import fea
 from ..core.archives import MODEL_LIMITS, ArchiveError, open_archive, read_tar, unpack_tar
 from ..core.errors import InputError, ModelError, OutputError, writing
-from ..core.files import refuse_existing, replace_file
+from ..core.files import refuse_existing, replace_file, replacing_files
 from ..core.models import check_model, model_path, read_checksums
 from ..faces.classifier import Classifier
 from ..faces.detection import DETECTOR_MODEL
@@ -244,8 +244,7 @@ def write_image(
     folder:Path, # Where to; made when missing
 )->Path: # The Dockerfile
     "Write the Dockerfile of our own image and its requirements; raises `OutputError`"
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder/'requirements.txt').write_bytes(pin_requirements(_PINS | _SERVER_PINS))
-        (folder/'Dockerfile').write_text(_DOCKERFILE)
+    with replacing_files(folder, 'image') as new:
+        replace_file(new/'requirements.txt', pin_requirements(_PINS | _SERVER_PINS))
+        replace_file(new/'Dockerfile', _DOCKERFILE)
     return folder/'Dockerfile'

@@ -5,24 +5,23 @@
 # %% auto #0
 __all__ = ['COLUMN_TABLE', 'COLUMNS', 'FRAME_NAME', 'MEASURES', 'Column', 'format_timestamp', 'parse_timestamp', 'frame_name',
            'frame_index', 'timeline_row', 'expression_columns', 'make_timeline', 'check_timeline', 'write_timeline',
-           'require_pyarrow', 'read_timeline', 'read_csv', 'read_metadata', 'read_parquet', 'still_spans',
+           'require_pyarrow', 'read_timeline', 'read_rows', 'read_csv', 'read_metadata', 'read_parquet', 'still_spans',
            'bin_timeline']
 
 # %% ../../nbs/timeline/01_table.ipynb #2c270834
 import json
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import pandas as pd
 
-from ..core.errors import InputError, OutputError, missing_extra
-from ..core.files import refuse_existing, replacing
+from ..core.errors import InputError, OutputError, missing_extra, writing
+from ..core.files import finish_replacing, refuse_existing, replace_file, replacing, replacing_files
 from ..emotions import EMOTIONS, NEGATIVE_COLUMNS, P_COLUMNS
 
 # %% ../../nbs/timeline/01_table.ipynb #1aad0add
@@ -216,12 +215,13 @@ def write_timeline(
     path, meta = Path(path), json.dumps(metadata if metadata is not None else timeline.attrs.get('fea', {}), indent=1)
     if path.suffix not in ('.csv', '.parquet'): raise OutputError(f'{path}: a timeline is written as .csv or .parquet')
     refuse_existing(path, overwrite=overwrite)
-    with replacing(path) as part:
-        if path.suffix == '.csv':
-            part.write_text(meta)
-            os.replace(part, path.with_suffix('.json'))
-            timeline.to_csv(part, index=False, lineterminator='\n')
-        else: _write_parquet(timeline, part, meta)
+    if path.suffix == '.parquet':
+        with replacing(path) as part: _write_parquet(timeline, part, meta)
+    else:
+        with writing(path): path.parent.stat() # a folder that is missing was misspelt
+        with replacing_files(path.parent, path.name) as new: # the two belong together
+            replace_file(new/f'{path.stem}.json', meta, flush=False)
+            timeline.to_csv(new/path.name, index=False, lineterminator='\n')
     return path
 
 # %% ../../nbs/timeline/01_table.ipynb #33da005a
@@ -249,6 +249,7 @@ def read_timeline(
 )->pd.DataFrame: # Checked; the metadata is in `.attrs['fea']`
     "Read a timeline back; raises `InputError` that says what is wrong with which column"
     path = Path(path)
+    finish_replacing(path.parent, path.name)
     if not path.is_file(): raise InputError(f'{path}: no such timeline')
     try: table, meta = read_parquet(path) if path.suffix == '.parquet' else read_csv(path)
     except (ValueError, OSError, TypeError, NotImplementedError, RecursionError, pd.errors.ParserError) as e: # Arrow's are of these kinds
@@ -259,12 +260,17 @@ def read_timeline(
     return checked
 
 # %% ../../nbs/timeline/01_table.ipynb #b29c3cb6
+def read_rows(
+    source:Path|TextIO, # A CSV file, or what stands in one
+)->pd.DataFrame: # Unchecked
+    "The table of a CSV timeline"
+    return pd.read_csv(source, dtype={c.name: 'str' for c in COLUMN_TABLE if c.kind == 'text'})
+
 def read_csv(
     path:Path, # A CSV file, with its JSON beside it or without
 )->tuple[pd.DataFrame, dict[str, Any]]: # Unchecked table, metadata
     "The table and metadata of a CSV timeline"
-    text = {c.name: 'str' for c in COLUMN_TABLE if c.kind == 'text'}
-    return pd.read_csv(path, dtype=text), read_metadata(path.with_suffix('.json'))
+    return read_rows(path), read_metadata(path.with_suffix('.json'))
 
 # %% ../../nbs/timeline/01_table.ipynb #b84c0498
 def read_metadata(
