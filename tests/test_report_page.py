@@ -234,7 +234,7 @@ def test_a_name_is_a_name(open_page, tmp_path):
     video = folder/'javascript:alert(1) %41 "\'<img src=x onerror=alert(1)>.mp4'
     shutil.copy(SAMPLE, video)
     bad = '</script><script>document.title = "owned"</script>'
-    timeline = acted().assign(remark=bad, **{bad: 'a,"b"'})
+    timeline = acted().assign(remark=bad, formula='=1+1', **{bad: 'a,"b"'})
     timeline.attrs['fea'] = {'source': {'name': video.name}, 'consent': bad, 'reason': bad}
     page = open_page(write_report(timeline, tmp_path/'report.html', video), [video])
     wait_for_video(page)
@@ -245,7 +245,8 @@ def test_a_name_is_a_name(open_page, tmp_path):
     with page.expect_download() as download: page.locator('#csv').click()
     download.value.save_as(tmp_path/'timeline.csv')
     rows = list(csv.reader(io.StringIO((tmp_path/'timeline.csv').read_text())))
-    assert rows[0][-2:] == ['remark', bad] and rows[1][-2:] == [bad, 'a,"b"']
+    assert rows[0][-3:] == ['remark', 'formula', bad] and rows[1][-3:] == [bad, "'=1+1", 'a,"b"']
+    assert read_csv(tmp_path/'timeline.csv')[0].formula.tolist() == ['=1+1'] * len(timeline)
 
 
 def test_the_policy_stops_foreign_scripts(browser, report):

@@ -289,7 +289,9 @@ function showRow() { // turn to the page of the present moment
 }
 
 function download() {
-    const quote = (value) => value === null ? '' : /[",\n\r]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value);
+    const formula = /^'*[=+\-@\t\r\n＝＋－＠]/, harmless = /^[+-][\d.:]+(?:[eE][+-]?\d+)?$/; // as in fea.core.tables
+    const guard = (value) => typeof value === 'string' && formula.test(value) && !harmless.test(value) ? `'${value}` : String(value);
+    const quote = (value) => value === null ? '' : /[",\n\r]/.test(String(value)) ? `"${guard(value).replaceAll('"', '""')}"` : guard(value);
     const lines = [D.columns.map(quote).join(','), ...D.still.map((_, row) => D.columns.map((name) => quote(column[name][row])).join(','))];
     const link = make('a');
     link.href = URL.createObjectURL(new Blob([lines.join('\n') + '\n'], {type: 'text/csv'}));

@@ -234,9 +234,10 @@ def _measure_quality(
     out:Path, # Folder of the results
 )->'pd.DataFrame': # One row per still
     "Write the quality of every still, and what it comes to"
+    from fea.core.tables import format_table
     from fea.faces.quality import frame_quality, quality_summary
     quality = frame_quality(timeline, video, progress=True)
-    replace_file(out/_QUALITY, quality.to_csv(index=False, lineterminator='\n'))
+    replace_file(out/_QUALITY, format_table(quality))
     replace_file(out/SUMMARY, json.dumps(quality_summary(timeline, quality), default=float))
     return quality
 
@@ -263,6 +264,8 @@ def write_manifest(
 )->Path: # A new folder with `manifest.csv` and the timelines; an older one is removed
     "Get a study ready; raises `InputError` when a column is filled in for some only"
     import pandas as pd
+
+    from fea.core.tables import format_table
     study = folder/'study'
     shutil.rmtree(study, ignore_errors=True)
     study.mkdir(mode=0o700)
@@ -271,7 +274,8 @@ def write_manifest(
         for suffix in ('.csv', '.json'): shutil.copy((clip.results/TABLE).with_suffix(suffix), (study/name).with_suffix(suffix))
     groups = table.group.fillna('').str.strip()
     if (groups == '').any() and (groups != '').any(): raise InputError('a group is given for some viewers only; give one for each, or none')
-    table.drop(columns='group' if (groups == '').all() else []).to_csv(study/'manifest.csv', index=False)
+    if (groups == '').all(): table = table.drop(columns='group')
+    replace_file(study/'manifest.csv', format_table(table))
     return study
 
 # %% ../../nbs/app/03_tasks.ipynb #4aae7f9d

@@ -327,14 +327,16 @@ def _show_comparison(
     "Curves, scores, who was left out, and the files"
     import pandas as pd
     import streamlit as st
-    people = pd.read_csv(folder/'respondents.csv', dtype={'respondent': str})
+
+    from fea.core.tables import restore_table
+    people = restore_table(pd.read_csv(folder/'respondents.csv', dtype={'respondent': str}))
     for left in _explain_left_out(people): st.warning(literal(left))
     for picture in _picture_variants((folder/REPORT).read_text(encoding='utf-8')): st.html(picture)
     about = json.loads((folder/'study.json').read_text(encoding='utf-8'))
     st.caption(literal(about['exclusion_rule']))
     for name, title in (('scores', 'Scores'), ('comparisons', 'Comparisons'), ('respondents', 'Viewers')):
         if (folder/f'{name}.csv').is_file():
-            with st.expander(title): st.dataframe(pd.read_csv(folder/f'{name}.csv'), hide_index=True)
+            with st.expander(title): st.dataframe(restore_table(pd.read_csv(folder/f'{name}.csv')), hide_index=True)
     with st.container(horizontal=True):
         st.download_button('Study report', (folder/REPORT).read_bytes, 'study_report.html', 'text/html', on_click='ignore', key='study report')
         st.download_button('Study as ZIP', partial(pack_results, folder, 'study'), 'study_fea.zip', 'application/zip', on_click='ignore', key='study zip')

@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 from .endpoints import read_words, unless_missing
 from .session import Cloud, asking, client
 from ..core.errors import InputError
+from ..core.tables import restore_table
 from ..emotions import EMOTIONS
 from ..timeline.table import COLUMNS, check_timeline
 
@@ -174,7 +175,7 @@ def read_answer_rows(
 )->list[dict[str, Any]]|None: # Its lines; None: neither JSON lines nor the CSV of a timeline
     "The lines of an answer"
     if data.startswith(f'{COLUMNS[0]},{COLUMNS[1]},'.encode()):
-        table = pd.read_csv(io.BytesIO(data))
+        table = restore_table(pd.read_csv(io.BytesIO(data)))
         return [{str(name): value for name, value in row.items()} for row in table.astype(object).where(table.notna(), None).to_dict('records')]
     try: rows = [json.loads(line) for line in data.splitlines() if line.strip()]
     except ValueError: return None

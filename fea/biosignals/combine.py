@@ -24,6 +24,7 @@ from .moments import Moments, circumplex, describe_moments, expression_onsets, f
 from .skin import SkinResult, bin_skin, skin_conductance
 from ..core.errors import InputError
 from ..core.files import refuse_existing, replacing_files, source_checksum
+from ..core.tables import format_table
 from ..recordings.files import read_recording
 from ..recordings.processing import bin_edges
 from ..recordings.signals import Recording, list_signals
@@ -370,7 +371,7 @@ def _write_biosignals(
     tables = {'biosignals_bins.csv': found.bins, 'biosignals_scrs.csv': found.scrs, 'biosignals_moments.csv': moments, 'biosignals_circumplex.csv': plane}
     with replacing_files(folder, 'biosignals') as new:
         write_timeline(found.timeline, new/'biosignals.csv', found.timeline.attrs.get('fea', {}) | {'biosignals': about})
-        for name, table in tables.items(): table.round(6).to_csv(new/name, index=False, lineterminator='\n')
+        for name, table in tables.items(): (new/name).write_text(format_table(table.round(6)), encoding='utf-8', newline='')
     return [folder/name for name in BIOSIGNAL_FILES if name.endswith('.csv')]
 
 # %% ../../nbs/biosignals/09_combine.ipynb #ac3c4f24

@@ -19,7 +19,8 @@ from tqdm.auto import tqdm
 from .combine import Biosignals, Clocks, check_body_settings, combine
 from .moments import PooledMoments, pool_moments
 from ..core.errors import FeaError, InputError, OutputError
-from ..core.files import read_text_table, refuse_existing, replacing_files, save_figure
+from ..core.files import read_text_table, refuse_existing, replace_file, replacing_files, save_figure
+from ..core.tables import format_table
 from ..recordings.files import read_recording
 from ..report.style import FIRST, MARK, SECOND, STYLE, draw_band, make_panels
 from ..stats.resampling import LEVEL, SEED, bootstrap_mean
@@ -226,7 +227,7 @@ def _write_body_study(
     tables = {'curves.csv': study.curves, 'respondents.csv': study.respondents, 'moments.csv': moments,
               'respondent_curves.csv': every[['respondent', *every.columns[:-1]]]}
     with replacing_files(out, 'biosignals-study') as new:
-        for name, table in tables.items(): table.round(6).to_csv(new/name, index=False, lineterminator='\n')
+        for name, table in tables.items(): replace_file(new/name, format_table(table.round(6)), flush=False)
         save_figure(plot_body_study(study.curves), new/'curves.png', dpi=150, facecolor='white')
 
 def run_body_study(

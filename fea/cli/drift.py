@@ -26,8 +26,10 @@ def read_respondents(
 )->dict[str, str]|None: # Name of a recording to respondent
     "Read who is who; raises `InputError`"
     import pandas as pd
+
+    from fea.core.tables import restore_table
     if path is None: return None
-    try: table = pd.read_csv(path, dtype='str')
+    try: table = restore_table(pd.read_csv(path, dtype='str'))
     except OSError as e: raise InputError(f'{path}: not readable ({e.strerror})') from e
     except (ValueError, pd.errors.ParserError) as e: raise InputError(f'{path}: not a readable CSV table ({type(e).__name__})') from e
     missing = [name for name in ('recording', 'respondent') if name not in table]

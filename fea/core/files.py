@@ -21,6 +21,7 @@ from typing import Any
 import pandas as pd
 
 from .errors import InputError, OutputError, writing
+from .tables import restore_table
 
 # %% ../../nbs/core/02_files.ipynb #4aeb1bb0
 _UNFLUSHED = (errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.ENOSYS, errno.EACCES, errno.EPERM) # of file systems that cannot, not of disks that fail
@@ -179,4 +180,4 @@ def read_text_table(
         raise InputError(f'{path}: columns are separated by semicolons or tabs; save it as CSV with commas')
     missing = [c for c in columns if c not in table]
     if missing: raise InputError(f"{path}: column {', '.join(missing)} missing; {needs}")
-    return table.apply(lambda column: column.str.strip()).replace('', pd.NA).dropna(how='all', ignore_index=True)
+    return restore_table(table.apply(lambda column: column.str.strip()).replace('', pd.NA).dropna(how='all', ignore_index=True))

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.errors import InputError
+from ..core.tables import restore_table
 from ..emotions import EMOTIONS
 from ..faces.quality import recorded, recorded_settings
 from ..stats.metrics import absent
@@ -57,7 +58,7 @@ def read_labels(
     if missing: raise InputError(f"{path}: no column {', '.join(missing)}; its columns are {', '.join(table.columns)}")
     table.index = pd.RangeIndex(_FIRST_ROW, _FIRST_ROW + len(table))
     own = next((name for name in _NAMED if name in table), 'recording')
-    table = table.dropna(how='all').apply(lambda column: column.str.strip()).rename(columns={own: 'recording'})
+    table = restore_table(table.dropna(how='all').apply(lambda column: column.str.strip())).rename(columns={own: 'recording'})
     known = table[table.label.notna() & (table.label != '')].copy()
     truth = pd.Index([name.lower() for name in EMOTIONS]).get_indexer(pd.Index(known.label.str.lower()))
     unknown = {int(row): f"{known.label[row]!r} is none of {', '.join(EMOTIONS)}" for row in known.index[truth < 0]}

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 
 from ..core.errors import OutputError
 from ..core.files import refuse_existing, replace_file, replacing_files, save_figure
+from ..core.tables import format_table
 from .check import FORMATS, DriftResult, count_in_words, write_drift
 from .effects import EMBEDDING, NOT_COMPARED
 from .expected import expected_in_words
@@ -139,7 +140,7 @@ def write_drift_results(
     with replacing_files(folder, 'drift') as new:
         (new/'figures').mkdir()
         files = [write_drift(view.result, new/'drift.json'),
-                 replace_file(new/'drift.csv', view.result.table.to_csv(index=False, lineterminator='\n'), flush=False),
+                 replace_file(new/'drift.csv', format_table(view.result.table), flush=False),
                  replace_file(new/'drift.html', _write_page(view, title), flush=False)]
         for name, picture in draw_figures(view):
             for kind in ('png', 'svg'):

@@ -31,6 +31,7 @@ from ..core.archives import ArchiveError, TarLimits, TarMember, read_tar
 from ..core.defaults import DEFAULT_FPS
 from ..core.errors import InputError
 from ..core.models import check_model
+from ..core.tables import format_table
 from ..core.threads import BUDGET, ordered_map, single_threaded_opencv
 from ..emotions import EMOTIONS
 from ..faces.analysis import BATCH_SIZE, Finding, Settings, make_face_finder
@@ -373,5 +374,5 @@ def output_fn(
     if answer.wish.kind == 'tar': return answer.value, form
     if form == 'text/csv':
         if not answer.notes['complete']: raise RequestError(400, f"{answer.notes['reason']}; application/jsonlines gives the rows up to there")
-        return answer.value.to_csv(index=False, lineterminator='\n').encode(), form
+        return format_table(answer.value).encode(), form
     return _join_lines(chain(_list_rows(answer.value), [{'fea': answer.notes}]), 10*MAX_ANSWER), form

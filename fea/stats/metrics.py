@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.errors import InputError, missing_extra
+from ..core.tables import restore_table
 from ..emotions import EMOTIONS
 from .resampling import LEVEL, Statistic, bootstrap, bootstrap_interval, estimate, wilson
 
@@ -242,7 +243,7 @@ def read_groups(
     columns:Sequence[str]|None=None, # Which groupings; None: all but `name`
 )->pd.DataFrame: # n rows in the order of `names`; None where the file does not name a face
     "Groups of the faces from a user's table; raises `InputError` that says what does not fit"
-    try: table = pd.read_csv(file, dtype=str, skipinitialspace=True)
+    try: table = restore_table(pd.read_csv(file, dtype=str, skipinitialspace=True))
     except (OSError, ValueError) as e: # pandas' parser errors and wrong encodings are ValueErrors
         raise InputError(f'{file}: not a readable CSV ({type(e).__name__}); give a table with the column name') from e
     wanted = list(columns) if columns is not None else [c for c in table.columns if c != 'name']

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..core.errors import InputError, OutputError, writing
 from ..core.files import finish_replacing, replace_file, replacing_files
+from ..core.tables import format_table
 from ..faces.classifier import Classifier
 from .comparisons import choose_comparisons
 from .manifest import find_durations, read_manifest, read_recordings
@@ -42,7 +43,7 @@ def _write_study(
         for table in TABLES:
             frame = getattr(study, table)
             if not len(frame.columns): continue # nothing of this kind was asked for
-            if kind == 'csv': frame.to_csv(new/f'{table}.csv', index=False, float_format='%.6g', lineterminator='\n')
+            if kind == 'csv': replace_file(new/f'{table}.csv', format_table(frame, '%.6g'), flush=False)
             else: frame.to_parquet(new/f'{table}.parquet', index=False)
         replace_file(new/'study.json', json.dumps(study.about, indent=1, ensure_ascii=False), flush=False)
         if report:

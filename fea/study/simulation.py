@@ -17,6 +17,7 @@ import pandas as pd
 
 from ..core.errors import InputError
 from ..core.files import replace_file
+from ..core.tables import format_table
 from ..emotions import EMOTIONS, NEGATIVE_COLUMNS, P_COLUMNS
 from ..timeline.table import check_timeline, format_timestamp, frame_name, write_timeline
 
@@ -147,5 +148,5 @@ def simulate_study(
             write_timeline(timeline, place, {'synthetic': True}, overwrite=True)
             rows.append({'respondent': name, 'stimulus': film, 'video': place.relative_to(folder).as_posix(), 'offset': options.get('before', 0.),
                          **{column: values[i % len(values)] for column, values in (groups or {}).items()}})
-    replace_file(folder/'manifest.csv', pd.DataFrame(rows).to_csv(index=False, lineterminator='\n'))
+    replace_file(folder/'manifest.csv', format_table(pd.DataFrame(rows)))
     return folder/'manifest.csv'

@@ -18,6 +18,7 @@ import pandas as pd
 
 from ..core.errors import InputError, OutputError, writing
 from ..core.files import refuse_existing, replace_file, replacing_files
+from ..core.tables import format_table, guard_text
 from fea.timeline.table import (
     COLUMNS, check_timeline, frame_index, make_timeline, read_metadata, read_rows, read_timeline, require_pyarrow,
     write_timeline,
@@ -77,7 +78,7 @@ class TimelineWriter:
         "Open the partial file; an older one and its JSON are replaced together or not at all"
         with writing(self.partial):
             with replacing_files(self.folder, self.partial.name) as new:
-                self.done.to_csv(new/self.partial.name, index=False, lineterminator='\n')
+                replace_file(new/self.partial.name, format_table(self.done), flush=False)
                 replace_file(new/self.about.name, json.dumps(self.metadata, indent=1), flush=False)
             return self.partial.open('a', encoding='utf-8', newline='')
 
@@ -88,7 +89,8 @@ class TimelineWriter:
         "Write rows, so that they survive the end of this process"
         assert self.lines is not None
         with writing(f'{self.partial} ({self.rows} rows are in it and stay; go on with --resume)'):
-            csv.writer(self.lines, lineterminator='\n').writerows(row.values() for row in rows)
+            guarded = ([guard_text(cell) if isinstance(cell, str) else cell for cell in row.values()] for row in rows)
+            csv.writer(self.lines, lineterminator='\n').writerows(guarded)
             self.lines.flush()
         self.rows += len(rows)
 

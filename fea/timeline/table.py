@@ -22,6 +22,7 @@ import pandas as pd
 
 from ..core.errors import InputError, OutputError, missing_extra, writing
 from ..core.files import finish_replacing, refuse_existing, replace_file, replacing, replacing_files
+from ..core.tables import format_table, restore_table
 from ..emotions import EMOTIONS, NEGATIVE_COLUMNS, P_COLUMNS
 
 # %% ../../nbs/timeline/01_table.ipynb #1aad0add
@@ -221,7 +222,7 @@ def write_timeline(
         with writing(path): path.parent.stat() # a folder that is missing was misspelt
         with replacing_files(path.parent, path.name) as new: # the two belong together
             replace_file(new/f'{path.stem}.json', meta, flush=False)
-            timeline.to_csv(new/path.name, index=False, lineterminator='\n')
+            replace_file(new/path.name, format_table(timeline), flush=False)
     return path
 
 # %% ../../nbs/timeline/01_table.ipynb #33da005a
@@ -264,7 +265,7 @@ def read_rows(
     source:Path|TextIO, # A CSV file, or what stands in one
 )->pd.DataFrame: # Unchecked
     "The table of a CSV timeline"
-    return pd.read_csv(source, dtype={c.name: 'str' for c in COLUMN_TABLE if c.kind == 'text'})
+    return restore_table(pd.read_csv(source, dtype={c.name: 'str' for c in COLUMN_TABLE if c.kind == 'text'}))
 
 def read_csv(
     path:Path, # A CSV file, with its JSON beside it or without
