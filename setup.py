@@ -6,7 +6,7 @@ from shutil import copy2, copytree, rmtree
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
-EXTRAS = ('train', 'aws', 'serve', 'local', 'app', 'parquet', 'biosignals', 'drift', 'dev')
+EXTRAS = ('train', 'aws', 'serve', 'local', 'app', 'parquet', 'heif', 'biosignals', 'drift', 'dev')
 ROOT = Path(__file__).resolve().parent
 SHIPPED = ['model.onnx', 'face_detection_yunet_2023mar.onnx', 'SHA256SUMS', 'model_card.json', 'metrics.json', 'baseline.json']
 config = ConfigParser(delimiters=['='], interpolation=None)

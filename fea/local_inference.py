@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from .core.defaults import DEFAULT_FPS
@@ -20,9 +21,10 @@ from .core.errors import FeaError, TruncatedVideoError
 from .core.files import finish_replacing
 from .core.models import model_path
 from .core.threads import StageTimes
-from .faces.analysis import Settings, Stills, analyze_stills, check_analysis, collect_rows, describe_analysis, run_summary
+from .faces.analysis import Settings, Stills, analyze_stills, check_analysis, collect_rows, describe_analysis, run_summary, source_state
 from .faces.classifier import Classifier
 from .faces.detection import DETECTOR_MODEL, LONG_SIDE, SCORE_THRESHOLD
+from .faces.quality import find_rotation, rotation_note
 from .faces.tracking import FaceTracker
 from .timeline.results import RESULT, TimelineWriter, read_finished
 from .timeline.table import make_timeline, require_pyarrow
@@ -40,15 +42,17 @@ def analyze(
     resume:bool=False, # Go on with a partial result in `out`
     long_side:int=LONG_SIDE, # Frames are scaled down to this before faces are looked for, px
     score_threshold:float=SCORE_THRESHOLD, # Faces that the detector is less sure of are not faces
+    pixel_aspect:str|None=None, # Width of a stored pixel to its height, for example '64:45'; None: as the file says
+    rotate:int=0, # Degrees by which pictures are turned clockwise, after what the file says: 0, 90, 180, 270
     consent:str|None=None, # Note for the metadata: what the recorded people were told and agreed to
     classifier:Classifier|None=None, # An open model, to use it for many videos; None: the one that ships with fea
     detector:str|Path|None=None, # A YuNet file to find faces with; None: the one that ships with fea
     progress:bool|None=None, # True shows a bar, False none; None: on a terminal or in Jupyter
 )->pd.DataFrame: # The timeline; how it was made is in `.attrs['fea']`
     "Timeline of a video; raises `InputError` or `OutputError`, warns when the video breaks off and keeps what could be read"
-    settings = Settings(fps, long_side, score_threshold)
+    settings = Settings(fps, long_side, score_threshold, pixel_aspect, rotate)
     check_analysis(video, fps, out, settings)
-    info, classifier = probe_source(video), classifier or Classifier()
+    state, info, classifier = source_state(video), probe_source(video, settings.view), classifier or Classifier()
     finder = Path(detector) if detector is not None else model_path(DETECTOR_MODEL)
     metadata = describe_analysis(info, settings, classifier, consent, finder)
     if out is not None: finish_replacing(out) # of a run that was killed
@@ -56,10 +60,12 @@ def analyze(
     writer = None if out is None else TimelineWriter(out, kind, metadata, overwrite, resume)
     done = writer.done if writer else make_timeline([])
     tracker, times, started = FaceTracker(), StageTimes(), (time.perf_counter(), time.process_time())
-    stills = Stills(video, fps, max(0., float(done.time.max()) - tracker.memory) if len(done) else 0.)
+    stills = Stills(video, fps, float(done.time.max()) - tracker.memory if len(done) else -np.inf, settings.view, state=state)
     try:
         new = collect_rows(analyze_stills(stills, settings, classifier, tracker, done, times, finder), writer, progress_bar(info, progress))
         timeline = pd.concat([done, new], ignore_index=True)
+        better = 0 if stills.error else find_rotation(video, timeline, settings)
+        if better: metadata['better_rotation'] = better
         wall, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
         metadata |= run_summary(timeline, stills.error) | {'seconds': {k: round(v, 2) for k, v in {'wall': wall, 'cpu': cpu, **times}.items()}}
         if writer: metadata['file'] = writer.finish(timeline, metadata).name
@@ -67,6 +73,7 @@ def analyze(
         if writer: writer.interrupted(error)
         raise
     if stills.error: warnings.warn(f'{stills.error}', stacklevel=2)
+    if better: warnings.warn(rotation_note(Path(video).name, better), stacklevel=2)
     timeline.attrs['fea'] = metadata
     return timeline
 

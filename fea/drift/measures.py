@@ -22,7 +22,7 @@ from ..core.errors import InputError
 from ..emotions import EMOTIONS, P_COLUMNS
 from ..faces.classifier import Classifier, prepare
 from ..faces.detection import Face, FaceDetector, crop_face
-from ..faces.quality import face_box, measure_still, read_stills, recorded_settings
+from ..faces.quality import face_box, measure_still, read_stills, recorded_settings, recorded_view
 from ..stats.metrics import softmax
 from ..timeline.table import COLUMNS, COLUMN_TABLE, read_csv, read_timeline
 
@@ -186,7 +186,7 @@ def measure_pictures(
     detector = FaceDetector(None, settings['score_threshold'], settings['long_side'])
     measured, crops, said = list[dict[str, float]](), list[np.ndarray](), list[float]()
     of_time = {float(group.time.iloc[0]): group for _, group in rows.groupby('time')}
-    for shown, (_, image) in zip(of_time, read_stills(video, list(of_time), settings['fps']), strict=True):
+    for shown, (_, image) in zip(of_time, read_stills(video, list(of_time), settings['fps'], recorded_view(timeline)), strict=True):
         stills = measure_still(of_time[shown], image, detector)
         for row, still in zip(list[Any](of_time[shown].itertuples()), stills, strict=True):
             if pd.isna(row.face): continue

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['DARK', 'QUALITY_TABLE', 'read_stills', 'face_box', 'brightness', 'sharpness', 'nose_shift', 'recorded',
-           'recorded_settings', 'measure_still', 'frame_quality', 'longest_gap', 'quality_summary', 'format_figure',
-           'quality_notes']
+           'recorded_settings', 'recorded_view', 'measure_still', 'frame_quality', 'find_rotation', 'rotation_note',
+           'longest_gap', 'quality_summary', 'format_figure', 'quality_notes']
 
 # %% ../../nbs/faces/05_quality.ipynb #0eb189b7
 from collections.abc import Iterable, Iterator
@@ -21,8 +21,9 @@ from tqdm.auto import tqdm
 from ..core.errors import InputError
 from .detection import LONG_SIDE, MIN_FACE, SCORE_THRESHOLD, Face, FaceDetector
 from ..timeline.table import format_timestamp
-from ..video.decoding import ImageConverter, open_video
-from ..video.sampling import PlanError, index_packets, plan_packets, decode_planned, read_whole, keep_wanted
+from ..video.decoding import open_video
+from ..video.pictures import AS_STORED, View, parse_pixel_aspect, turn_image
+from ..video.sampling import PlanError, decode_planned, keep_wanted, make_converter, plan_packets, read_whole, scan_video
 from ..video.sources import probe_source, read_frames
 
 # %% ../../nbs/faces/05_quality.ipynb #715c5958
@@ -41,12 +42,12 @@ def _check_shown(
 def _planned_stills(
     path:Path, # A video file
     times:np.ndarray, # Times of stills, float (n,), rising, s
+    view:View=AS_STORED, # What the user says about its pictures
 )->Iterator[tuple[float, np.ndarray]]: # Time (s) and image, RGB uint8 (H, W, 3), upright
     "Stills with the least decoding; raises `PlanError` when the file does not keep to its index, `InputError` when it has no such frame"
-    index, image = index_packets(path), ImageConverter()
+    index, image = scan_video(path).index, make_converter(path, view)
     if not index.trusted: raise PlanError('no trusted index')
-    stamps = index.shown_pts()
-    shown = np.array([index.clock.seconds(int(stamp)) for stamp in stamps])
+    stamps, shown = index.shown_pts(), index.times()
     right = np.searchsorted(shown, times).clip(1, len(shown) - 1)
     nearest = np.where(times - shown[right - 1] < shown[right] - times, right - 1, right)
     for time, found in zip(times, shown[nearest], strict=True): _check_shown(path, found, time)
@@ -60,18 +61,20 @@ def _searched_stills(
     path:Path, # Any source
     times:np.ndarray, # Times of stills, float (n,), rising, s
     fps:float|None, # Pictures per second of a folder of pictures
+    view:View=AS_STORED, # What the user says about its pictures
 )->Iterator[tuple[float, np.ndarray]]: # Time (s) and image, RGB uint8 (H, W, 3), upright
     "Stills by going through everything; raises `InputError` when there is no such frame"
-    place, image = 0, ImageConverter()
-    moving = probe_source(path).kind in ('video', 'animation')
+    place = 0
+    moving = probe_source(path, view).kind in ('video', 'animation')
+    image = make_converter(path, view) if moving else None
     everything:Iterable[tuple[float, Any]] = ((time, frame) for _, time, frame in read_whole(path, None)) if moving else (
-        (frame.time, frame.image) for frame in read_frames(path, fps))
+        (frame.time, frame.image) for frame in read_frames(path, fps, view=view))
     for time, picture in everything:
         if place == len(times): return
         if time < times[place] - _TIME_TOLERANCE: continue
         _check_shown(path, time, times[place])
         place += 1
-        yield time, image(picture) if moving else picture
+        yield time, image(picture) if image else picture
     if place < len(times): _check_shown(path, np.inf, times[place])
 
 # %% ../../nbs/faces/05_quality.ipynb #8aefe2bf
@@ -79,17 +82,18 @@ def read_stills(
     video:str|Path, # The video, or folder of pictures, that a timeline was made from
     times:Iterable[float], # When the stills are shown, s, in any order
     fps:float|None=None, # Pictures per second of a folder of pictures; None: one
+    view:View=AS_STORED, # What the user says about its pictures; of `recorded_view`
 )->Iterator[tuple[float, np.ndarray]]: # Time (s) and image, RGB uint8 (H, W, 3), upright; in the order of time
     "Pictures at given times; raises `InputError` for another video than the timeline's"
     path, wanted, done = Path(video), np.unique(np.fromiter(times, float)), 0
-    kind = probe_source(path).kind
+    kind = probe_source(path, view).kind
     if not len(wanted): return
     try:
         if kind in ('video', 'animation'):
-            for still in _planned_stills(path, wanted): done += 1; yield still
+            for still in _planned_stills(path, wanted, view): done += 1; yield still
             return
     except PlanError: pass
-    yield from _searched_stills(path, wanted[done:], fps)
+    yield from _searched_stills(path, wanted[done:], fps, view)
 
 # %% ../../nbs/faces/05_quality.ipynb #9ed2514d
 _BOX_SIZE = 48 # Side to which the box is brought before sharpness is measured, px
@@ -152,6 +156,14 @@ def recorded_settings(
     known = {key: recorded(timeline, 'settings', key) for key in usual}
     return {key: known[key] if isinstance(known[key], int|float) else usual[key] for key in usual}
 
+def recorded_view(
+    timeline:pd.DataFrame, # A timeline
+)->View: # What the user said about the pictures when it was made
+    "How the pictures of a timeline were shown to the model, where the user said it"
+    aspect, rotate = recorded(timeline, 'settings', 'pixel_aspect'), recorded(timeline, 'settings', 'rotate')
+    try: return View(parse_pixel_aspect(aspect) if isinstance(aspect, str) else None, rotate if isinstance(rotate, int) else 0)
+    except InputError: return View()
+
 # %% ../../nbs/faces/05_quality.ipynb #8c5b036c
 def _same_face(
     faces:list[Face], # Found in a still
@@ -195,12 +207,40 @@ def frame_quality(
     chosen = times[np.unique(np.linspace(0, len(times) - 1, min(most, len(times))).round().astype(int))] if len(times) else times
     detector = FaceDetector(None, settings['score_threshold'], settings['long_side'])
     rows, of_time = list[dict[str, Any]](), {float(group.time.iloc[0]): group for _, group in timeline[timeline.time.isin(chosen)].groupby('time')}
-    stills = read_stills(video, chosen, settings['fps'])
+    stills = read_stills(video, chosen, settings['fps'], recorded_view(timeline))
     hidden = None if progress is None else not progress
     for time, (_, image) in zip(chosen, tqdm(stills, 'quality', len(chosen), unit=' stills', delay=2, disable=hidden), strict=True):
         rows += measure_still(of_time[float(time)], image, detector)
     table = pd.DataFrame(rows, columns=list(_QUALITY_COLUMNS))
     return table.astype({'frame': 'str', 'face': 'Int64', **dict.fromkeys(_QUALITY_COLUMNS[3:], 'float64')})
+
+# %% ../../nbs/faces/05_quality.ipynb #7326c047
+_FEW, _WEAK, _UNSURE = .5, .9, .8 # Share of stills with a face, and median score, below which pictures are turned; below which a note is made
+
+def find_rotation(
+    video:str|Path, # The video that a timeline was made from
+    timeline:pd.DataFrame, # Its timeline
+    settings:Any, # `Settings` of the analysis
+    most:int=4, # Pictures looked at
+)->int: # Degrees clockwise for `--rotate`, if another value shows the faces clearly better; 0 when it is right as it is
+    "By how much pictures should be turned"
+    per_still = timeline.groupby('time').face_score.max()
+    if not len(per_still) or (per_still.notna().mean() >= _FEW and per_still.median() >= _WEAK): return 0
+    times = per_still.index[np.unique(np.linspace(0, len(per_still) - 1, min(most, len(per_still))).round().astype(int))]
+    detector, turns = FaceDetector(None, settings.score_threshold, settings.long_side), (0, 90, 180, 270)
+    def score(image:np.ndarray, rotate:int)->float: return max((face.score for face in detector.detect(turn_image(image, rotate))), default=0.)
+    try: scores = np.array([[score(image, rotate) for rotate in turns] for _, image in read_stills(video, times, settings.fps, settings.view)])
+    except InputError: return 0 # a file that changed meanwhile, which is told elsewhere
+    best = int(scores.mean(0).argmax())
+    wins = (scores[:, best] > np.maximum(scores[:, 0] + .02, _UNSURE)).sum()
+    return (settings.rotate + turns[best]) % 360 if wins >= .75*max((scores.max(1) > 0).sum(), len(scores)/2) else 0
+
+def rotation_note(
+    name:str, # Of the video
+    better:int, # From `find_rotation`, not 0
+)->str: # One sentence
+    "What a user should know about a camera that hangs upside down"
+    return f'{name}: faces are seen better when its pictures are turned; analyse it again with --rotate {better}'
 
 # %% ../../nbs/faces/05_quality.ipynb #0c2b76c2
 @dataclass(frozen=True)
@@ -278,6 +318,8 @@ def quality_summary(
 )->dict[str, Any]: # The figures of `QUALITY_TABLE`, JSON-able; None: not measured
     "The quality of a recording in a few figures"
     found = dict.fromkeys(figure.name for figure in QUALITY_TABLE) | _summarise_timeline(timeline)
+    said = {key: recorded(timeline, 'source', key) for key in ('hdr', 'gaps', 'sizes')} | {'better_rotation': recorded(timeline, 'better_rotation')}
+    if any(said.values()): found['recording'] = {key: value for key, value in said.items() if value}
     if quality is None: return found
     light, sharp, shift = (quality[name].dropna() for name in ('brightness', 'sharpness', 'nose_shift'))
     return found | {'measured': int(quality.frame.nunique()), 'brightness': _quantile_of(light), 'dark': _share_of(light < DARK),
@@ -307,9 +349,22 @@ def quality_notes(
          f"{format_figure(_VALID, 'share')} studies customarily leave a viewer out."),
         (above('several', .05), 'Several faces were seen at once; check which of them is the viewer.'),
         (above('small', .05), f'Faces were often smaller than {MIN_FACE:.0f} px and not judged; move the camera closer.'),
+        ((summary['face_score'] or 1) < _UNSURE, f"The detector was unsure of the faces (median score {summary['face_score'] or 0:.2f}, usually .88 to .95): "
+         'look at some pictures before you trust the table.'),
         (above('dark', .1), 'Faces were often dark; light them from the front.'),
         (above('bright', .1), 'Faces were often overexposed; dim the light or the camera.'),
         (above('blurred', .1), 'Faces were often blurred; more light or a better focus helps, as does a higher bit rate.'),
         (above('turned', .1), 'The head was often turned away, where expressions are read less well.'),
     )
-    return [text for wrong, text in checks if wrong]
+    return [text for wrong, text in checks if wrong] + _recording_notes(summary.get('recording') or {})
+
+def _recording_notes(
+    found:dict[str, Any], # What the metadata says of the recording
+)->list[str]: # Sentences
+    "What a reader should know about how the video was recorded"
+    gaps, notes = found.get('gaps') or [], list[str]()
+    if 'better_rotation' in found: notes.append(f"Faces are found when the pictures are turned: analyse the video again with --rotate {found['better_rotation']}.")
+    if 'hdr' in found: notes.append(f"The video has a high dynamic range ({found['hdr']}); its light was brought to that of an ordinary screen.")
+    if 'sizes' in found: notes.append(f"The size of the picture changes ({', '.join(found['sizes'])}); all were brought to the largest.")
+    if gaps: notes.append(f'The video shows no frame in {len(gaps)} stretches, {sum(end - start for start, end in gaps):.1f} s in all: damage, or a pause of the camera.')
+    return notes

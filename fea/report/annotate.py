@@ -19,6 +19,7 @@ import pandas as pd
 from ..core.errors import InputError, OutputError
 from ..core.files import refuse_existing, source_checksum
 from ..emotions import P_COLUMNS
+from ..faces.quality import recorded_view
 from .drawing import Box, Mark, Painter, shared_area
 from .hiding import Hider
 from ..timeline.table import check_timeline
@@ -135,7 +136,7 @@ def annotate_video(
     progress:bool|None=None, # True shows a bar, False none; None: on a terminal or in Jupyter
 )->Path: # The file written
     "Draw a timeline on its video; raises `InputError` or `OutputError`, and warns of what the result lacks"
-    info, out = probe_source(video), Path(out)
+    info, out = probe_source(video, recorded_view(timeline)), Path(out)
     table = _check_request(info, timeline, out, overwrite)
     (stills, marks), interval = _read_marks(table), _sampling_interval(table)
     painter, hider = Painter(interval), Hider(info, 1/interval, progress) if blur else None

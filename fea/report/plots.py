@@ -22,7 +22,7 @@ from ..core.errors import InputError
 from ..core.files import save_figure
 from ..emotions import COLOURS, EMOTIONS, EMOTION_TABLE
 from ..faces.detection import Face, crop_face
-from ..faces.quality import read_stills, recorded, recorded_settings
+from ..faces.quality import read_stills, recorded, recorded_settings, recorded_view
 from ..timeline.table import format_timestamp, still_spans
 
 # %% ../../nbs/report/03_plots.ipynb #7201fc61
@@ -222,7 +222,7 @@ def contact_sheet(
     fig, axes = plt.subplots(-(-len(kept)//columns), columns, squeeze=False, layout='constrained',
                              figsize=(max(1.3*columns, 4.8), .8 + 1.7*-(-len(kept)//columns)))
     for ax in axes.flat[len(kept):]: ax.axis('off')
-    images, tiles = read_stills(video, kept.start, recorded_settings(timeline)['fps']), zip(axes.flat, kept.itertuples(), strict=False)
+    images, tiles = read_stills(video, kept.start, recorded_settings(timeline)['fps'], recorded_view(timeline)), zip(axes.flat, kept.itertuples(), strict=False)
     for _, group in kept.groupby('start'):
         _, image = next(images)
         for _ in range(len(group)): _draw_crop(*next(tiles), image)
