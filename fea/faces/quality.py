@@ -349,8 +349,8 @@ def quality_notes(
          f"{format_figure(_VALID, 'share')} studies customarily leave a viewer out."),
         (above('several', .05), 'Several faces were seen at once; check which of them is the viewer.'),
         (above('small', .05), f'Faces were often smaller than {MIN_FACE:.0f} px and not judged; move the camera closer.'),
-        ((summary['face_score'] or 1) < _UNSURE, f"The detector was unsure of the faces (median score {summary['face_score'] or 0:.2f}, usually .88 to .95): "
-         'look at some pictures before you trust the table.'),
+        ((summary['face_score'] or 1) < _UNSURE, 'The detector was unsure of the faces '
+         f"(median score {summary['face_score'] or 0:.2f}, usually .88 to .95): look at some pictures before you trust the table."),
         (above('dark', .1), 'Faces were often dark; light them from the front.'),
         (above('bright', .1), 'Faces were often overexposed; dim the light or the camera.'),
         (above('blurred', .1), 'Faces were often blurred; more light or a better focus helps, as does a higher bit rate.'),
@@ -363,8 +363,11 @@ def _recording_notes(
 )->list[str]: # Sentences
     "What a reader should know about how the video was recorded"
     gaps, notes = found.get('gaps') or [], list[str]()
-    if 'better_rotation' in found: notes.append(f"Faces are found when the pictures are turned: analyse the video again with --rotate {found['better_rotation']}.")
-    if 'hdr' in found: notes.append(f"The video has a high dynamic range ({found['hdr']}); its light was brought to that of an ordinary screen.")
+    if 'better_rotation' in found:
+        notes.append(f"Faces are seen better when the pictures are turned: analyse the video again with --rotate {found['better_rotation']}.")
+    if 'hdr' in found:
+        notes.append(f"The video has a high dynamic range ({found['hdr']}); its light was brought to that of an ordinary screen.")
     if 'sizes' in found: notes.append(f"The size of the picture changes ({', '.join(found['sizes'])}); all were brought to the largest.")
-    if gaps: notes.append(f'The video shows no frame in {len(gaps)} stretches, {sum(end - start for start, end in gaps):.1f} s in all: damage, or a pause of the camera.')
+    missing = sum(end - start for start, end in gaps)
+    if gaps: notes.append(f'The video shows no frame in {len(gaps)} stretches, {missing:.1f} s in all: damage, or a pause of the camera.')
     return notes

@@ -38,8 +38,9 @@ from ..faces.analysis import BATCH_SIZE, Finding, Settings, make_face_finder
 from ..faces.classifier import Classifier
 from ..faces.detection import DETECTOR_MODEL, LONG_SIDE, Face, FaceDetector
 from ..local_inference import analyze
+from ..video.images import IMAGE_STARTS
 from ..video.limits import limit_megapixels, picture_size
-from ..video.sources import IMAGE_STARTS, Frame
+from ..video.sources import Frame
 
 # %% ../../nbs/serving/01_handler.ipynb #b73ef97b
 @dataclass(frozen=True)

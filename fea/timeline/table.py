@@ -42,7 +42,7 @@ COLUMN_TABLE = (
     Column('frame', 'text', 'frame_0000.jpg', 'Name of the still, numbered from 0 in the order of sampling'),
     Column('timestamp', 'text', 'h:mm:ss[.mmm]', 'Time of the still as a player shows it; milliseconds when sampled faster than 1 fps'),
     Column('emotion', 'text', ', '.join(EMOTIONS), 'The label with the highest probability; empty without a (large enough) face'),
-    Column('time', 'number', 's', 'Presentation time of the still from the start of the video', low=0, high=1e7),
+    Column('time', 'number', 's', 'Presentation time of the still from the start of the video; negative for one that lies before it', low=-3600, high=1e7),
     Column('face', 'count', '1, 2, ...', 'Number of the person within this video; empty without a face', low=1, high=1e6),
     Column('x', 'number', 'px', 'Left edge of the face box in the upright frame', 1),
     Column('y', 'number', 'px', 'Top edge of the face box', 1),
@@ -59,17 +59,18 @@ COLUMNS = tuple(c.name for c in COLUMN_TABLE)
 
 # %% ../../nbs/timeline/01_table.ipynb #7c4a35a3
 def format_timestamp(
-    seconds:float, # Time, s, not negative
+    seconds:float, # Time, s; negative before the start of the video
     milliseconds:bool=False, # Whether to show them
-)->str: # For example '0:01:05' or '0:01:05.250'
+)->str: # For example '0:01:05', '0:01:05.250' or '-0:00:00.412'
     "Seconds as people read them; without milliseconds the fraction is cut, not rounded"
+    if seconds < 0: return ('-' if seconds <= (-5e-4 if milliseconds else -1.) else '') + format_timestamp(-seconds, milliseconds)
     total = round(seconds * 1000) if milliseconds else int(seconds + 5e-4) * 1000
     minutes, rest = divmod(total, 60_000)
     text = f'{minutes // 60}:{minutes % 60:02d}:{rest // 1000:02d}'
     return f'{text}.{rest % 1000:03d}' if milliseconds else text
 
 # %% ../../nbs/timeline/01_table.ipynb #99f6fcda
-_TIMESTAMP = re.compile(r'(\d+):([0-5]\d):([0-5]\d(?:\.\d+)?)')
+_TIMESTAMP = re.compile(r'(-?)(\d+):([0-5]\d):([0-5]\d(?:\.\d+)?)')
 
 def parse_timestamp(
     text:str, # 'h:mm:ss' or 'h:mm:ss.mmm'
@@ -77,7 +78,8 @@ def parse_timestamp(
     "A timestamp as seconds; raises `ValueError` for anything else"
     match = _TIMESTAMP.fullmatch(text)
     if not match: raise ValueError(f'{text!r} is no timestamp like 0:01:05 or 0:01:05.250')
-    return int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3])
+    seconds = int(match[2]) * 3600 + int(match[3]) * 60 + float(match[4])
+    return -seconds if match[1] else seconds
 
 # %% ../../nbs/timeline/01_table.ipynb #7258f410
 FRAME_NAME = re.compile(r'frame_(\d{4,})\.jpg')

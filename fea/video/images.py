@@ -45,7 +45,7 @@ def read_head(
         with path.open('rb') as file: return file.read(32)
     except OSError as error: raise InputError(f'{path} cannot be read ({error.strerror}): check its permissions') from error
 
-# %% ../../nbs/video/05_images.ipynb #4b0d1081
+# %% ../../nbs/video/05_images.ipynb #2f12edda
 _BROKEN = 'is not a picture that can be read: check that it opens elsewhere, or remove it'
 
 def _register_heif(
@@ -71,7 +71,8 @@ def _opened(
                 check_pixels(path, *image.size)
                 yield image
     except Image.DecompressionBombError as error:
-        raise InputError(f'{path}: more than {pixel_limit()/1e6:g} million pixels, which are not decoded, because memory is limited; make it smaller') from error
+        raise InputError(f'{path}: more pixels than the {pixel_limit()/1e6:g} million that are decoded, because memory is limited; '
+                         'make it smaller') from error
     except InputError: raise
     except (OSError, ValueError, SyntaxError, EOFError, KeyError, TypeError, RuntimeError, MemoryError) as error:
         raise InputError(f'{path} {_BROKEN}') from error
