@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 import fea
 from .core.defaults import DEFAULT_FPS
 from .core.files import source_checksum
+from .video.pictures import View, parse_pixel_aspect
 from .video.sources import probe_source, read_frames
 from .video.stills import check_target, read_unfinished, write_frames
 
@@ -26,13 +27,16 @@ def extract(
     overwrite:bool=False, # Whether frames that are there may be replaced
     progress:bool|None=None, # True shows a bar, False none; None: on a terminal or in Jupyter
     resume:bool=False, # Go on with frames of an interrupted run in `folder`
+    pixel_aspect:str|None=None, # Width of a stored pixel to its height, for example '64:45'; None: as the file says
+    rotate:int=0, # Degrees by which pictures are turned clockwise, after what the file says: 0, 90, 180, 270
 )->pd.DataFrame: # Columns frame (file name), timestamp ('h:mm:ss'), time (s)
     "Write the stills of a video into a folder; raises `InputError`, `TruncatedVideoError` or `OutputError`"
     check_target(Path(video), Path(folder))
-    info = probe_source(video)
-    record = {'fea': fea.__version__, 'source': source_checksum(video), 'fps': fps or 'all'}
+    view = View(None if pixel_aspect is None else parse_pixel_aspect(pixel_aspect), rotate)
+    info = probe_source(video, view)
+    record = {'fea': fea.__version__, 'source': source_checksum(video), 'fps': fps or 'all', 'pixel_aspect': pixel_aspect, 'rotate': rotate}
     done = read_unfinished(Path(folder), record) if resume else None
-    frames = read_frames(video, fps, 0. if done is None or done.empty else float(done.time.iloc[-1]))
+    frames = read_frames(video, fps, -math.inf if done is None or done.empty else float(done.time.iloc[-1]), view=view)
     total = math.ceil(info.duration * fps) if info.duration and fps else None
     hidden = None if progress is None else not progress
     bar = tqdm(frames, info.path.name, total, unit=' frames', delay=2, disable=hidden, initial=0 if done is None else len(done))

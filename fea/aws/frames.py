@@ -162,6 +162,8 @@ def extract_between(
     endpoint_url:str|None=None, # Another server than Amazon's; None: `AWS_ENDPOINT_URL`, or Amazon's
     progress:bool|None=None, # True shows a bar, False none; None: on a terminal or in Jupyter
     resume:bool=False, # Go on with frames of an interrupted run in a folder of this machine
+    pixel_aspect:str|None=None, # Width of a stored pixel to its height, for example '64:45'; None: as the file says
+    rotate:int=0, # Degrees by which pictures are turned clockwise, after what the file says
 )->pd.DataFrame: # Columns frame (file name), timestamp ('h:mm:ss'), time (s)
     "Take stills out of a video, each end here or in S3; raises `InputError`, `TruncatedVideoError`, `OutputError` or `FeaError`"
     if is_address(out) and resume: raise InputError(f'{out}: stills on their way to S3 are kept nowhere, so there is nothing to resume; leave out --resume')
@@ -171,7 +173,7 @@ def extract_between(
         folder = Path(temp)/'stills' if is_address(out) else Path(out)
         given = {str(copy): str(place) for copy, place in ((video, source), (folder, out)) if is_address(place)}
         with _naming(given):
-            try: table = extract(video, folder, fps, overwrite=overwrite, progress=progress, resume=resume)
+            try: table = extract(video, folder, fps, overwrite=overwrite, progress=progress, resume=resume, pixel_aspect=pixel_aspect, rotate=rotate)
             except TruncatedVideoError as e:
                 if not is_address(out) or not find_index(folder): raise
                 count = upload_frames(folder, str(out), endpoint_url, overwrite, progress)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from .options import FPS, Megapixels, Overwrite, Rate, parse_fps, tell_file, wants_progress, with_example
+from .options import FPS, Megapixels, Overwrite, PixelAspect, Rate, Rotate, parse_fps, tell_file, wants_progress, with_example
 from .outcome import Format, report_outcomes
 from ..video.limits import limit_megapixels
 
@@ -30,13 +30,16 @@ def analyze(
     long_side:Annotated[int, typer.Option(min=32, help='Faces are looked for in frames scaled down to this, px; more for groups.')]=480, # px
     model:Annotated[Path|None, typer.Option(help='A model that `fea train` made.', show_default='the one that ships with fea')]=None, # ONNX
     resume:Annotated[bool, typer.Option('--resume', help='Go on with results that were interrupted.')]=False, # Partial results
+    pixel_aspect:PixelAspect=None, # Shape of the pixels
+    rotate:Rotate=0, # Degrees clockwise
     max_megapixels:Megapixels=None, # Larger ones are refused
     consent:Annotated[str, typer.Option(help='Note for the record: what the recorded people were told and agreed to.')]='', # Into the metadata
 )->None:
     "The main job"
     from fea.faces.classifier import Classifier
     from fea.local_inference import analyze_each
-    options = {'kind': format.value, 'overwrite': overwrite, 'resume': resume, 'consent': consent or None, 'long_side': long_side, 'progress': wants_progress()}
+    options = {'kind': format.value, 'overwrite': overwrite, 'resume': resume, 'consent': consent or None, 'long_side': long_side, 'pixel_aspect': pixel_aspect,
+               'rotate': rotate, 'progress': wants_progress()}
     with limit_megapixels(max_megapixels): report_outcomes(analyze_each(videos, out, fps=parse_fps(fps), classifier=Classifier(model), **options), plot)
 
 # %% ../../nbs/cli/04_analyze.ipynb #bd4b500c
@@ -49,14 +52,17 @@ def extract(
     fps:Rate=FPS, # Sampling rate
     overwrite:Annotated[bool, typer.Option('--overwrite', help='Replace older stills.')]=False, # Older stills
     resume:Annotated[bool, typer.Option('--resume', help='Go on with stills that were interrupted.')]=False, # Unfinished stills
+    pixel_aspect:PixelAspect=None, # Shape of the pixels
+    rotate:Rotate=0, # Degrees clockwise
     max_megapixels:Megapixels=None, # Larger ones are refused
 )->None:
     "Stills to files"
     rate = parse_fps(fps)
+    options = {'overwrite': overwrite, 'progress': wants_progress(), 'resume': resume, 'pixel_aspect': pixel_aspect, 'rotate': rotate}
     if video.startswith('s3://') or out.startswith('s3://'):
         from fea.aws.frames import extract_between
-        with limit_megapixels(max_megapixels): table = extract_between(video, out, rate, overwrite, progress=wants_progress(), resume=resume)
+        with limit_megapixels(max_megapixels): table = extract_between(video, out, rate, **options)
     else:
         from fea.extract import extract as extract_frames
-        with limit_megapixels(max_megapixels): table = extract_frames(video, out, rate, overwrite=overwrite, progress=wants_progress(), resume=resume)
+        with limit_megapixels(max_megapixels): table = extract_frames(video, out, rate, **options)
     tell_file(f"{out.rstrip('/')}/frames.csv", f'{len(table)} stills in {out}, their times')
