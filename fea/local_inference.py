@@ -67,7 +67,7 @@ def analyze(
         better = 0 if stills.error else find_rotation(video, timeline, settings)
         if better: metadata['better_rotation'] = better
         wall, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
-        metadata |= run_summary(timeline, stills.error) | {'seconds': {k: round(v, 2) for k, v in {'wall': wall, 'cpu': cpu, **times}.items()}}
+        metadata |= run_summary(timeline, stills.error, info.path) | {'seconds': {k: round(v, 2) for k, v in {'wall': wall, 'cpu': cpu, **times}.items()}}
         if writer: metadata['file'] = writer.finish(timeline, metadata).name
     except BaseException as error:
         if writer: writer.interrupted(error)
@@ -100,7 +100,7 @@ def analyze_one(
         error:FeaError|None = None
         try:
             timeline = analyze(video, out=folder, **options)
-            if not timeline.attrs['fea']['complete']: error = TruncatedVideoError(timeline.attrs['fea']['reason'])
+            if not timeline.attrs['fea']['complete']: error = TruncatedVideoError(timeline.attrs['fea']['reason'].replace(video.name, str(video), 1))
         except FeaError as e: error = e
         except Exception as e:
             error = FeaError(f'{video}: a defect of fea, please report it: {type(e).__name__}: {e}')

@@ -164,7 +164,7 @@ def _read_source(
     else: (timeline, notes), broken = _read_tars(source, packs, folder, shipment), source.broken
     error = TruncatedVideoError(broken.replace('the video', source.path, 1)) if broken else None
     how = {'form': shipment.form, 'jobs': shipment.jobs, 'package': shipment.package}
-    timeline.attrs['fea'] = source.about | run_summary(timeline, error) | {'transform': how}
+    timeline.attrs['fea'] = source.about | run_summary(timeline, error, source.path) | {'transform': how}
     return timeline, notes
 
 # %% ../../nbs/aws/05_answers.ipynb #b2314306

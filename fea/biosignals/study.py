@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from .combine import Biosignals, Clocks, check_body_settings, combine
 from .moments import PooledMoments, pool_moments
-from ..core.errors import FeaError, InputError, OutputError
+from ..core.errors import FeaError, InputError, OutputError, hide_folders
 from ..core.files import read_text_table, refuse_existing, replace_file, replacing_files, save_figure
 from ..core.tables import format_table
 from ..recordings.files import read_recording
@@ -139,7 +139,7 @@ def _respondent_line(
     reason:str='', # Why not
 )->dict[str, Any]: # `respondent`, `included`, `reason`, `offset`, `residual` (s), `skin`, `heart`, `eeg` (share of bins with a value), `moments`, `expected`
     "How one respondent did"
-    line = {'respondent': name, 'included': found is not None, 'reason': reason}
+    line = {'respondent': name, 'included': found is not None, 'reason': hide_folders(reason)}
     if found is None: return line
     shares = {key: float(found.bins[column].notna().mean()) for key, column in (('skin', 'eda_tonic'), ('heart', 'heart_rate'), ('eeg', 'eeg_alpha'))}
     together = {'moments': found.moments.count, 'expected': found.moments.expected} if found.moments else {}

@@ -4,10 +4,12 @@
 
 # %% auto #0
 __all__ = ['DISTRIBUTION', 'FeaError', 'InputError', 'TruncatedVideoError', 'ModelError', 'OutputError', 'writing',
-           'missing_extra']
+           'hide_folders', 'missing_extra']
 
 # %% ../../nbs/core/01_errors.ipynb #008c48a6
 import errno
+import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +50,23 @@ def writing(
     except OSError as error:
         advice = 'make room or choose another folder' if error.errno in (errno.ENOSPC, errno.EDQUOT) else 'choose another folder'
         raise OutputError(f'{path}: cannot be written ({error.strerror or error}); {advice}') from error
+
+# %% ../../nbs/core/01_errors.ipynb #5afc9ace
+_NAME = r"""[^\\/\s'"<>|:;,()]+""" # of a folder
+_FOLDERS = re.compile(rf"(?<![\w.:/\\])(?:/(?:{_NAME}/)+|[A-Za-z]:[\\/](?:{_NAME}[\\/])*|\\\\(?:{_NAME}\\)+)") # of a path from the root
+
+def hide_folders(
+    text:str, # A message
+    *paths:str|Path, # Files and folders that it may name, also those with blanks in them
+)->str: # With names of files only
+    "Leave the folders of this machine out of a message that is going to be passed on"
+    known = [Path(path) for path in paths]
+    places = {str(place.parent) for path in known for place in (path, path.absolute(), path.resolve())} - {'.', '/'}
+    for place in sorted(places, key=len, reverse=True): text = text.replace(f'{place}/', '').replace(f'{place}\\', '')
+    for name in {path.name for path in known} - {''}:
+        text = re.sub(rf"""(?<![\w.:/\\])(?:/|[A-Za-z]:[/\\])[^'":\n]*[/\\](?={re.escape(name)})""", '', text)
+    for place in (str(Path.cwd()), str(Path.home()), tempfile.gettempdir()): text = text.replace(f'{place}/', '/root/') if place != '/' else text
+    return _FOLDERS.sub('', text)
 
 # %% ../../nbs/core/01_errors.ipynb #e3075a63
 DISTRIBUTION = 'fea-expressions' # name of the package for pip; settings.ini has the same

@@ -9,6 +9,7 @@ __all__ = ['guard_text', 'restore_text', 'restore_table', 'format_table']
 import csv
 import re
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import pandas as pd
@@ -74,5 +75,5 @@ def format_table(
     "A table as CSV, in which no text is a formula"
     guarded = _change_texts(table, guard_text)
     texts = (guarded.iloc[:, i].to_numpy(dtype=object) for i in range(guarded.shape[1]) if _is_text(guarded.iloc[:, i]))
-    broken = any(isinstance(cell, str) and '\r' in cell for cells in (guarded.columns, *texts) for cell in cells)
+    broken = any(isinstance(cell, str) and '\r' in cell for cell in chain(guarded.columns, *texts))
     return str(guarded.to_csv(index=False, float_format=float_format, lineterminator='\n', quoting=csv.QUOTE_NONNUMERIC if broken else csv.QUOTE_MINIMAL))

@@ -26,7 +26,7 @@ from tqdm.auto import tqdm
 
 import fea
 from ..core.defaults import DEFAULT_FPS
-from ..core.errors import InputError, TruncatedVideoError
+from ..core.errors import InputError, TruncatedVideoError, hide_folders
 from ..core.files import checksum, source_checksum
 from ..core.threads import StageTimes, ordered_map, prefetch, single_threaded_opencv
 from ..emotions import MEANING
@@ -244,10 +244,11 @@ def collect_rows(
 def run_summary(
     timeline:pd.DataFrame, # The finished table
     error:TruncatedVideoError|None, # Why the video ended early, if it did
+    source:str|Path='', # The video, whose folders the reason shall not name
 )->dict[str, Any]: # Further metadata
     "What a run found, in numbers"
     with_face = timeline[timeline.face.notna()]
-    return {'complete': error is None, 'reason': None if error is None else str(error),
+    return {'complete': error is None, 'reason': None if error is None else hide_folders(str(error), source),
             'stills': int(timeline.frame.nunique()), 'stills_with_face': int(with_face.frame.nunique()),
             'faces': int(with_face.face.nunique()), 'faces_too_small': int((with_face.emotion.isna()).sum()),
             'analysed': datetime.now(UTC).isoformat(timespec='seconds')}

@@ -293,7 +293,7 @@ def _in_a_request(
     path:Path, # Of the file
 )->str: # For somebody who sent it
     "Leave out where the file lies here, and options that a request does not have"
-    return sentence.replace(str(path), 'the video').replace(', or allow more (--max-megapixels)', '')
+    return sentence.replace(str(path), 'the video').replace(path.name, 'the video').replace(', or allow more (--max-megapixels)', '')
 
 def _answer_video(
     request:Request, # A video

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from ..core.errors import FeaError, InputError, OutputError
+from ..core.errors import FeaError, InputError, OutputError, hide_folders
 from ..core.files import read_text_table
 from ..faces.classifier import Classifier
 from ..local_inference import analyze_one
@@ -120,7 +120,7 @@ def _analyse_recording(
     stale = outcome.timeline is None and bool(before)
     if stale: outcome = analyze_one(Path(video), folder, overwrite=True, **options)
     if isinstance(outcome.error, OutputError): raise outcome.error
-    note = str(outcome.error) if outcome.error else ''
+    note = hide_folders(str(outcome.error), outcome.video) if outcome.error else ''
     return Recording(outcome.timeline, note, stale or f'{RESULT}.csv' not in before)
 
 # %% ../../nbs/study/04_manifest.ipynb #049844db

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 import pandas as pd
 
-from ..core.errors import InputError, OutputError, writing
+from ..core.errors import InputError, OutputError, hide_folders, writing
 from ..core.files import refuse_existing, replace_file, replacing_files
 from ..core.tables import format_table, guard_text
 from fea.timeline.table import (
@@ -99,7 +99,8 @@ class TimelineWriter:
         error:BaseException, # Why the run ends early
     )->None:
         "Leave what was written, with the reason beside it; leave nothing when nothing was"
-        reason = 'interrupted' if isinstance(error, KeyboardInterrupt) else f'{type(error).__name__}: {error}'
+        told = hide_folders(str(error), self.folder, self.partial, self.metadata.get('source', {}).get('name', ''))
+        reason = 'interrupted' if isinstance(error, KeyboardInterrupt) else f'{type(error).__name__}: {told}'
         with suppress(OSError): _close_file(self.lines) # a full disk may be why we are here
         with suppress(OSError, OutputError):
             if self.rows: replace_file(self.about, json.dumps(self.metadata | {'reason': reason}, indent=1))
