@@ -311,6 +311,11 @@ class _Order:
         frame:VideoFrame, # In the order of decoding
     )->Iterator[tuple[float, VideoFrame]]: # Time (s, rising) and frame, those that are due
         "Take one frame"
+        if own is not None and self.began and not self.waiting and not self.stray and self.last < own + self.shift <= self.last + 1.5*self.step:
+            self.last = self.recent = own + self.shift # nothing is amiss: as with nearly every frame
+            self.dts = frame.dts if frame.dts is not None else self.dts
+            yield self.last, frame
+            return
         time = self.recent + self.step*self.begun() if own is None else own + self.shift
         back = self.dts is not None and frame.dts is not None and frame.dts < self.dts
         self.dts = frame.dts if frame.dts is not None else self.dts
