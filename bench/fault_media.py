@@ -291,7 +291,7 @@ DAMAGE: dict[str, Damage] = {
 def judge_rows(clip: Clip, damaged: Damaged, rows: list[tuple[float, int|None]], said: bool, tolerance: float = .0021) -> dict[str, object]:
     "Hold the rows of a result (time, number read from the picture) against the truth: `wrong` names the first that is mistimed, '' if none"
     times, wrong, stale, spoilt = [t for t, _ in rows], '', 0, 0
-    if any(not np.isfinite(t) or t < -1e-9 or t > 1e7 for t in times): wrong = 'a time that cannot be'
+    if any(not np.isfinite(t) or t < -3600 or t > 1e7 for t in times): wrong = 'a time that cannot be'
     if any(b <= a for a, b in pairwise(times)): wrong = wrong or 'times do not rise'
     shift = 0.
     if damaged.parts or (damaged.shifted and FORMS[clip.form].own_start):

@@ -237,7 +237,8 @@ def _in_slots(
 
 # %% ../../nbs/video/02_decoding.ipynb #333f4790
 _SPOILT_FOR = 10. # s
-_SILENT = ('flv', 'asf', 'mpeg', 'mpegts', 'mxf', 'avi') # Containers in which lost packets show only as a hole in the times
+_HOLE, _STEADY = 5, 20 # Frames that are missing at least; and packets after which it is known whether a rate is steady
+_SILENT = ('matroska,webm', 'flv', 'asf', 'mpeg', 'mpegts', 'mxf', 'avi') # Containers in which lost packets show only as a hole in the times
 
 class _Spoilt:
     "Which frames were made from others that are lost"
@@ -252,6 +253,7 @@ class _Spoilt:
         self.stamps = set[int]() # Of frames that are spoilt
         self.recent = deque[int](maxlen=4) # Timestamps of the last packets: a decoder with threads tells of a fault late
         self.dts:int|None = None # Of the packet before
+        self.steps = self.even = 0 # Packets so far, and those of them that keep the rate
 
     def take(self,
         packet:Packet, # The next one, not yet decoded
@@ -261,8 +263,10 @@ class _Spoilt:
         if packet.pts is None: return
         joined = packet.dts is not None and any(later.dts is not None and later.dts < packet.dts for later in following)
         corrupt = packet.is_corrupt and not joined # where two recordings meet, one of the last packets is called corrupt
-        hole = self.silent and None not in (self.dts, packet.dts) and cast(int, packet.dts) - cast(int, self.dts) > 5*self.step
-        self.dts = packet.dts
+        at = packet.pts if packet.dts is None else packet.dts
+        gap = 0. if self.dts is None else at - self.dts
+        hole = self.silent and gap > _HOLE*self.step and self.even >= .9*self.steps and self.steps >= _STEADY # elsewhere it may be a pause
+        self.dts, self.steps, self.even = at, self.steps + 1, self.even + (abs(gap - self.step) <= .1*self.step + 1)
         if corrupt or hole: self.since, self.key = packet.pts, None
         if packet.is_keyframe and not corrupt:
             if self.since is not None: self.since, self.key = None, packet.pts

@@ -313,6 +313,8 @@ def check_end(
     if damage.missing: notes.append(f'its picture ends {damage.missing:.1f} s before the file does; check it if only the sound should go on')
     if damage.packets or damage.spoilt: notes.append(f'{damage.packets} packets are damaged; {damage.spoilt} frames that needed what is lost are left out')
     if damage.given > 3 and damage.frames*2.2 < damage.given: notes.append(f'only {damage.frames} of {damage.given} pictures could be decoded')
+    started = int(scan.index.keys.argmax()) if scan.index.keys.any() else 0
+    if started: notes.append(f'it begins in the middle of a group: its first {started} pictures need others that are missing, and are left out')
     if damage.mistimed: notes.append(f'{damage.mistimed} frames have times that cannot be, or came too late; they are left out')
     if scan.index.lossy: notes.append(f'before {scan.index.lossy} packets a piece of the file is missing')
     gaps = scan.gaps if damage.gaps is None else damage.gaps
