@@ -4,7 +4,6 @@ VENV ?= .venv
 TEST_VENV ?= .venv-dev
 CLOUD_VENV ?= .venv-cloud
 OUT ?= demo_out
-TAG ?= model-v$(shell sed -n 's/^version = //p' settings.ini)
 PIP = -m pip install --disable-pip-version-check --quiet -c constraints.txt
 SOURCES = setup.py settings.ini constraints.txt
 
@@ -76,8 +75,12 @@ $(CLOUD_VENV)/.installed: $(SOURCES)
 	$(call check_opencv,$(CLOUD_VENV))
 	@touch $@
 
+# The tag comes from whoever may push one: the shell takes it from the environment, in quotes, and make never reads it
 register: $(CLOUD_VENV)/.installed ## Register the model of this checkout in SageMaker (FEA_BUCKET, SAGEMAKER_ROLE, TAG=model-vVERSION)
-	$(CLOUD_VENV)/bin/fea register --version-is "$(TAG:model-v%=%)"
+	@tag="$${TAG:-model-v$$(sed -n 's/^version = //p' settings.ini)}"; \
+	case "$$tag" in *[!A-Za-z0-9.+-]*) echo "a tag has letters, digits and . + - in it, and nothing else" >&2; exit 2;; model-v[0-9]*) ;; \
+	*) echo "a tag begins with model-v and a version" >&2; exit 2;; esac; \
+	$(CLOUD_VENV)/bin/fea register --version-is "$${tag#model-v}"
 
 constraints: ## Write the versions of the development set to constraints.txt, after the tests have passed with them
 	@{ sed -n '/^#/p' constraints.txt; $(TEST_VENV)/bin/python -m pip freeze --disable-pip-version-check --exclude-editable --exclude fea --exclude fea-expressions \

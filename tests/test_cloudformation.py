@@ -173,6 +173,9 @@ def test_bucket_is_closed(template:dict[str, Any])->None:
     assert set(bucket['PublicAccessBlockConfiguration'].values()) == {True} and bucket['BucketEncryption']
     assert bucket['NotificationConfiguration'] == {'EventBridgeConfiguration': {'EventBridgeEnabled': True}}
     assert any('AbortIncompleteMultipartUpload' in rule for rule in bucket['LifecycleConfiguration']['Rules'])
+    expiring, = (rule for rule in bucket['LifecycleConfiguration']['Rules'] if 'ExpirationInDays' in rule)
+    assert expiring == {'Id': 'faces-expire', 'Status': 'Enabled', 'Prefix': 'in/', 'ExpirationInDays': {'Ref': 'KeepDays'}}
+    assert 1 <= int(template['Parameters']['KeepDays']['Default']) <= 90 and int(template['Parameters']['KeepDays']['MinValue']) >= 1
     denied = [s for s in template['Resources']['BucketPolicy']['Properties']['PolicyDocument']['Statement'] if s['Effect'] == 'Deny']
     assert denied and denied[0]['Condition'] == {'Bool': {'aws:SecureTransport': 'false'}}
 

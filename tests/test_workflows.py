@@ -77,6 +77,37 @@ def test_models_are_registered_without_stored_keys()->None:
     assert order[2:] == ['make cloud', 'aws-actions/configure-aws-credentials', 'make register']
 
 
+def register(folder:Path, **environment:str)->subprocess.CompletedProcess[str]:
+    "`make register` where `fea` only says what it was called with"
+    fea = folder/'.venv-cloud'/'bin'/'fea'
+    fea.parent.mkdir(parents=True, exist_ok=True)
+    fea.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    fea.chmod(0o755)
+    for name in ('Makefile', 'setup.py', 'settings.ini', 'constraints.txt'): (folder/name).write_bytes((ROOT/name).read_bytes())
+    (folder/'.venv-cloud'/'.installed').touch()
+    clean = {name: value for name, value in os.environ.items() if name not in ('TAG', 'MAKEFLAGS', 'MAKELEVEL')}
+    return subprocess.run(['make', '--silent', 'register'], cwd=folder, env=clean | environment, capture_output=True, text=True, check=False)
+
+
+def test_a_tag_is_a_version_and_no_command(tmp_path:Path)->None:
+    "Git allows quotes, dollars, semicolons and parentheses in a tag's name"
+    version = re.search(r'^version = (.*)$', (ROOT/'settings.ini').read_text(), re.M)
+    assert version and register(tmp_path).stdout.split() == ['register', '--version-is', version[1]]
+    assert register(tmp_path, TAG='model-v1.2.0-rc.1').stdout.split() == ['register', '--version-is', '1.2.0-rc.1']
+    for end in ('$(touch${IFS}owned)', '`touch${IFS}owned`', '";touch${IFS}owned;"', "';touch${IFS}owned;'", '$(shell touch owned)', '1|touch${IFS}owned', '1\ntouch owned'):
+        done = register(tmp_path, TAG=f'model-v1{end}')
+        assert done.returncode != 0 and 'letters, digits' in done.stderr and not done.stdout, (end, done)
+        assert not (tmp_path/'owned').exists(), end
+    assert register(tmp_path, TAG='v1').returncode != 0
+
+
+def test_no_workflow_puts_foreign_text_into_a_command()->None:
+    "What others name (tags, branches, titles) reaches a command only through the environment"
+    for path in WORKFLOWS:
+        for job in yaml.safe_load(path.read_text())['jobs'].values():
+            assert all('${{' not in step.get('run', '') for step in job['steps']), path.name
+
+
 def test_pre_commit_hooks_are_local()->None:
     config = ROOT/'.pre-commit-config.yaml'
     assert run(BIN/'pre-commit', 'validate-config', config).returncode == 0
