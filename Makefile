@@ -8,7 +8,7 @@ PIP = -m pip install --disable-pip-version-check --quiet -c constraints.txt
 SOURCES = setup.py settings.ini constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test dev docs export bench cloud register constraints clean
+.PHONY: help demo test dev docs export bench cloud register constraints audit clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -85,6 +85,12 @@ register: $(CLOUD_VENV)/.installed ## Register the model of this checkout in Sag
 constraints: ## Write the versions of the development set to constraints.txt, after the tests have passed with them
 	@{ sed -n '/^#/p' constraints.txt; $(TEST_VENV)/bin/python -m pip freeze --disable-pip-version-check --exclude-editable --exclude fea --exclude fea-expressions \
 	| grep -v -i -E '^(nvidia|cuda|triton)'; } > constraints.new && mv constraints.new constraints.txt
+
+audit: ## Ask PyPI whether what constraints.txt pins has a known weakness (needs the network)
+	$(check_python)
+	@test -x .venv-audit/bin/python || $(PYTHON) -m venv .venv-audit
+	@.venv-audit/bin/python -m pip install --disable-pip-version-check --quiet pip-audit==2.10.1
+	@.venv-audit/bin/python tools/audit.py
 
 clean: ## Remove what was built; the environments stay
 	rm -rf build dist *.egg-info _docs $(OUT) .ruff_cache .mypy_cache .pytest_cache

@@ -94,7 +94,8 @@ def test_a_tag_is_a_version_and_no_command(tmp_path:Path)->None:
     version = re.search(r'^version = (.*)$', (ROOT/'settings.ini').read_text(), re.M)
     assert version and register(tmp_path).stdout.split() == ['register', '--version-is', version[1]]
     assert register(tmp_path, TAG='model-v1.2.0-rc.1').stdout.split() == ['register', '--version-is', '1.2.0-rc.1']
-    for end in ('$(touch${IFS}owned)', '`touch${IFS}owned`', '";touch${IFS}owned;"', "';touch${IFS}owned;'", '$(shell touch owned)', '1|touch${IFS}owned', '1\ntouch owned'):
+    for end in ('$(touch${IFS}owned)', '`touch${IFS}owned`', '";touch${IFS}owned;"', "';touch${IFS}owned;'", '$(shell touch owned)', '1|touch${IFS}owned',
+                '1\ntouch owned'):
         done = register(tmp_path, TAG=f'model-v1{end}')
         assert done.returncode != 0 and 'letters, digits' in done.stderr and not done.stdout, (end, done)
         assert not (tmp_path/'owned').exists(), end
