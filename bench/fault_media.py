@@ -267,7 +267,7 @@ def half_index(clip: Clip, rng: np.random.Generator) -> Damaged:
 def lose_head(clip: Clip, rng: np.random.Generator) -> Damaged:
     "The first tenth is missing"
     at = middle(clip, .1)
-    return Damaged(clip.data[at:], clip.hit(0, at), shifted=True, parts=True)
+    return Damaged(clip.data[at:], clip.hit(0, at), shifted=True, timing=not FORMS[clip.form].uneven, parts=True)
 
 
 def add_garbage(clip: Clip, rng: np.random.Generator) -> Damaged:
@@ -289,7 +289,8 @@ DAMAGE: dict[str, Damage] = {
 
 
 def judge_rows(clip: Clip, damaged: Damaged, rows: list[tuple[float, int|None]], said: bool, tolerance: float = .0021) -> dict[str, object]:
-    "Hold the rows of a result (time, number read from the picture) against the truth: `wrong` names the first that is mistimed, '' if none"
+    """Hold the rows of a result (time, number read from the picture) against the truth: `wrong` names the first that is mistimed, '' if none;
+    lost are the places without a row, stale the rows of damaged groups that show an earlier picture, spoilt those whose picture cannot be read"""
     times, wrong, stale, spoilt = [t for t, _ in rows], '', 0, 0
     if any(not np.isfinite(t) or t < -3600 or t > 1e7 for t in times): wrong = 'a time that cannot be'
     if any(b <= a for a, b in pairwise(times)): wrong = wrong or 'times do not rise'
@@ -302,10 +303,10 @@ def judge_rows(clip: Clip, damaged: Damaged, rows: list[tuple[float, int|None]],
         elif damaged.timing and abs(clip.times[number] - shift - time) > tolerance:
             shown = int(np.argmin(abs(clip.times - shift - time)))
             on_grid = abs(clip.times[shown] - shift - time) <= tolerance
-            spoilt_both = clip.group_of(shown) in damaged.spoilt and (clip.group_of(number) in damaged.spoilt if damaged.mixed else number < shown)
-            if on_grid and spoilt_both: stale += 1
+            mixed = damaged.mixed and clip.group_of(number) in damaged.spoilt
+            if on_grid and clip.group_of(shown) in damaged.spoilt and (number < shown or mixed): stale += 1
             else: wrong = wrong or f'frame {number} at {time:.3f} s, its time is {clip.times[number] - shift:.3f} s'
-    seen = {n for _, n in rows if n is not None and n < COUNT}
-    lost = COUNT - len(seen)
-    return {'rows': len(rows), 'lost': lost, 'stale': stale, 'spoilt': spoilt, 'wrong': wrong,
-            'silent': bool(lost or spoilt) and not said}
+    shown_times = clip.times - shift
+    places = np.array(times) if times else np.array([np.inf])
+    lost = int(sum(abs(places - t).min() > tolerance for t in shown_times)) if damaged.timing else max(0, COUNT - len(rows))
+    return {'rows': len(rows), 'lost': lost, 'stale': stale, 'spoilt': spoilt, 'wrong': wrong, 'silent': bool(lost) and not said and not damaged.parts}

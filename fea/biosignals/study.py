@@ -6,6 +6,7 @@
 __all__ = ['STUDY_FILES', 'plot_body_study', 'combine_respondents', 'run_body_study']
 
 # %% ../../nbs/biosignals/11_study.ipynb #f46d1c96
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,7 @@ def _read_body_manifest(
         complain(table[column].notna() & ~np.isfinite(pd.to_numeric(table[column], errors='coerce')), f"{column} '{{{column}}}' is no number of seconds")
     for column in ('timeline', 'recording', 'markers'):
         table[column] = table[column].map(lambda name: str(path.parent/name), na_action='ignore')
-        complain(pd.Series([pd.notna(p) and not Path(p).exists() for p in table[column]], dtype=bool), f'no such file: {{{column}}}')
+        complain(pd.Series([pd.notna(p) and not os.path.exists(p) for p in table[column]], dtype=bool), f'no such file: {{{column}}}')
     return table.assign(stimulus_start=pd.to_numeric(table.stimulus_start).fillna(0.))
 
 # %% ../../nbs/biosignals/11_study.ipynb #7f76b273

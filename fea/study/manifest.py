@@ -43,8 +43,8 @@ def read_manifest(
     table = table.assign(offset=table.offset.fillna(0.), face=table.face.astype('Int64'))
     _check_rows(table, path)
     table['video'] = [str(path.parent/video) for video in table.video]
-    lost = [video for video in table.video if not Path(video).exists()]
-    if lost: raise InputError(f'{path}: no such file: {", ".join(lost[:3])}' + (f' and {len(lost) - 3} more' if len(lost) > 3 else ''))
+    lost = [video for video in table.video if not os.path.exists(video)] # also of names that no disk can hold
+    if lost: raise InputError(f'{path}: no such file: {", ".join(video[:200] for video in lost[:3])}' + (f' and {len(lost) - 3} more' if len(lost) > 3 else ''))
     return table[[*_NEEDED, *_OPTIONAL, *find_group_columns(table)]]
 
 # %% ../../nbs/study/04_manifest.ipynb #a42ac821
@@ -68,11 +68,11 @@ def _read_numbers(
     text = table.get(column, pd.Series(np.nan, table.index))
     values = pd.to_numeric(text, errors='coerce').astype(float)
     lowest = {'offset': 0, 'duration': 1e-3, 'face': 1}[column]
-    bad = (values.isna() & text.notna()) | (values < lowest) | np.isinf(values) | ((column == 'face') & (values % 1 > 0))
+    bad = (values.isna() & text.notna()) | (values < lowest) | np.isinf(values) | ((column == 'face') & ((values % 1 > 0) | (values > 1e6)))
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         what = {'offset': 'seconds, 0 or more', 'duration': 'seconds, more than 0', 'face': 'the number of a face: 1, 2 ...'}[column]
-        raise InputError(f"{path}: row {row + 2}: {column} '{text.iloc[row]}' is not {what}")
+        raise InputError(f"{path}: row {row + 2}: {column} '{str(text.iloc[row])[:40]}' is not {what}")
     return values
 
 # %% ../../nbs/study/04_manifest.ipynb #ecf6bf06
