@@ -225,11 +225,13 @@ def exchange(length: int) -> Damage:
 
 
 def drop_packets(first: int, last: int) -> Damage:
-    "Whole packets are missing, at their borders: what a recorder loses that cannot write fast enough"
+    "Whole packets are missing: what a recorder loses that cannot write fast enough. A GIF says how long each picture stays, so none is missed"
     def apply(clip: Clip, rng: np.random.Generator) -> Damaged:
-        packets = sorted(clip.packets, key=lambda p: p.start)[first:last]
+        packets, untimed = sorted(clip.packets,
+                                  key=lambda p: p.start)[first:last], clip.form == 'gif'
         start, end = packets[0].start, packets[-1].end
-        return Damaged(clip.data[:start] + clip.data[end:], later(clip, start) if FORMS[clip.form].indexed else clip.hit(start, end), shifted=first == 0)
+        return Damaged(clip.data[:start] + clip.data[end:], later(clip, start) if FORMS[clip.form].indexed else clip.hit(start, end),
+                       shifted=first == 0, timing=not untimed, parts=untimed)
     return apply
 
 

@@ -64,7 +64,7 @@ def test_times_rise_whatever_the_file_says(form:str, changes:list[tuple[float, i
     data = bytearray(clip.data[:int(end*len(clip.data))])
     for place, value in changes: data[int(place*min(900, len(data) - 1))] = value
     times = [time for time, _ in read_rows(bytes(data), FORMS[form].suffix, fps)]
-    assert all(np.isfinite(time) and time >= 0 for time in times)
+    assert all(np.isfinite(time) and abs(time) < 1e7 for time in times)
     assert all(b > a for a, b in pairwise(times))
 
 
