@@ -205,6 +205,7 @@ def _read_columns(
         raise InputError(f'{path}: none of the columns {", ".join(labels)} is a signal whose name is known; say what they are, for example '
                          f'names={{{labels[-1]!r}: "eda"}}, or give one of: {_expected_layouts()}')
     notes = [f'{path.name} is cut short: its last line is not whole']*cut + [note]*bool(note)
+    if not cut and not ends_with_newline(path): notes.append(f'{path.name}: its last line has no end; if the file was cut, the last value is not whole')
     piece = _Piece(channels, grid.lay(np.stack(list(data.values()))), grid.start, grid.rate)
     return _Contents((piece,), tuple(_column_markers(table.iloc[:, i], times, labels[i]) for i in marks), (*notes, *_gap_note(path, grid)), dated)
 

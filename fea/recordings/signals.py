@@ -155,6 +155,24 @@ def stack_channels(
         if rows == [row.__array_interface__['data'][0] for row in base]: return base
     return np.stack([s.values for s in signals])
 
+# %% ../../nbs/recordings/03_signals.ipynb #957a5852
+_LARGEST = 1e30 # Beyond every unit of the body, and what 32 bits cannot hold
+
+def _leave_gaps(
+    signals:Sequence[Signal], # As read
+    in_place:bool=False, # Write into the arrays
+)->tuple[list[Signal], list[str]]: # Signals, and a sentence for each that was changed
+    "Values that are infinite, or larger than anything that is measured, become gaps"
+    found, notes = list[Signal](), list[str]()
+    for signal in signals:
+        wrong = np.abs(signal.values) > _LARGEST
+        if wrong.any():
+            notes.append(f'{signal.name}: {int(wrong.sum())} values beyond all measure are left as gaps')
+            if in_place: signal.values[wrong] = np.nan
+            else: signal = replace(signal, values=np.where(wrong, np.nan, signal.values))
+        found.append(signal)
+    return found, notes
+
 # %% ../../nbs/recordings/03_signals.ipynb #5be1cf28
 def normalise_units(
     signals:Sequence[Signal], # With the file's labels as `unit`
@@ -167,7 +185,8 @@ def normalise_units(
     if unknown: raise InputError(f'units are given for {unknown[0]!r}, which is neither a kind nor one of the signals {list_signals(signals)}')
     wrong = [unit for unit in declared.values() if unit not in UNITS]
     if wrong: raise InputError(f'the unit {wrong[0]!r} is not known; choose from {", ".join(UNITS)}')
-    groups, notes, done = dict[tuple[str, str], list[Signal]](), list[str](), dict[int, Signal]()
+    signals, notes = _leave_gaps(signals, in_place)
+    groups, done = dict[tuple[str, str], list[Signal]](), dict[int, Signal]()
     for signal in signals:
         if unit := declared.get(signal.name) or declared.get(signal.kind): done[id(signal)] = _in_unit(signal, unit, in_place)
         else: groups.setdefault((signal.kind, parse_unit(signal.unit)), []).append(signal)
