@@ -123,16 +123,17 @@ def index_packets(
     damage:Damage|None=None, # Notes what is found wrong
 )->_PacketIndex: # Timestamps of all its packets
     "Read a file's timestamps without decoding"
-    pts, keys, shown, lengths, sound, lossy = array('q'), bytearray(), bytearray(), array('q'), True, 0
+    pts, keys, shown, lengths, decoded, sound, corrupt = array('q'), bytearray(), bytearray(), array('q'), array('q'), True, list[int]()
     heads, last = dict[int, int](), -1 << 62
     with open_video(path) as stream:
         clock, codec, untimed = read_clock(stream), stream.codec_context.name, has_no_times(stream)
         for number, packet in enumerate(read_packets(stream, damage or Damage())):
-            lossy += packet.is_corrupt
+            if packet.is_corrupt: corrupt.append(number)
             sound = sound and packet.pts is not None and not packet.is_corrupt and not (untimed and packet.pts != packet.dts)
             if packet.dts is not None: sound, last = sound and packet.dts >= last, packet.dts
             if packet.is_keyframe and (clue := _size_clue(codec, packet)): heads.setdefault(clue, number)
             pts.append(packet.pts or 0)
+            decoded.append(last)
             lengths.append(packet.duration or 0)
             keys.append(packet.is_keyframe)
             shown.append(not packet.is_discard)
@@ -140,7 +141,8 @@ def index_packets(
     sound = sound and any(shown) and len(np.unique(stamps)) == len(stamps)
     known = np.array(lengths, np.int64)
     length = float(np.median(known[known > 0]) * clock.unit) if (known > 0).any() else 0.
-    index = _PacketIndex(stamps, np.array(keys, bool), np.array(shown, bool), clock, sound, length, tuple(heads.values()), lossy)
+    index = _PacketIndex(stamps, np.array(keys, bool), np.array(shown, bool), clock, sound, length, tuple(heads.values()),
+                         sum(min(decoded[i:i + 4]) == decoded[i] for i in corrupt)) # not those before a recording that is joined on
     return index if not sound or _is_credible(index.times()) else replace(index, trusted=False)
 
 # %% ../../nbs/video/04_sampling.ipynb #e4c70346
@@ -311,12 +313,14 @@ def check_end(
         raise TruncatedVideoError(f'{path} breaks off, its end is missing: {told}; copy or record it again to get the rest')
     scan, notes = scan_video(path), list[str]()
     if damage.missing: notes.append(f'its picture ends {damage.missing:.1f} s before the file does; check it if only the sound should go on')
-    if damage.packets or damage.spoilt: notes.append(f'{damage.packets} packets are damaged; {damage.spoilt} frames that needed what is lost are left out')
+    def counted(number:int, what:str)->str: return f"{number} {what}{'s' if number != 1 else ''}"
+    if damage.packets or damage.spoilt:
+        notes.append(f"{counted(damage.packets, 'damaged packet')}; {counted(damage.spoilt, 'frame')} that needed what is lost left out")
     if damage.given > 3 and damage.frames*2.2 < damage.given: notes.append(f'only {damage.frames} of {damage.given} pictures could be decoded')
     started = int(scan.index.keys.argmax()) if scan.index.keys.any() else 0
-    if started: notes.append(f'it begins in the middle of a group: its first {started} pictures need others that are missing, and are left out')
-    if damage.mistimed: notes.append(f'{damage.mistimed} frames have times that cannot be, or came too late; they are left out')
-    if scan.index.lossy: notes.append(f'before {scan.index.lossy} packets a piece of the file is missing')
+    if started: notes.append(f"it begins in the middle of a group: {counted(started, 'picture')} at its start need others that are missing; left out")
+    if damage.mistimed: notes.append(f"{counted(damage.mistimed, 'frame')} with times that cannot be, or that came too late, left out")
+    if scan.index.lossy: notes.append(f"a piece of the file is missing before {counted(scan.index.lossy, 'packet')}")
     gaps = scan.gaps if damage.gaps is None else damage.gaps
     if gaps: notes.append(f'it shows no frame {_name_gaps(gaps)}: damage, or a pause of the camera; no row stands for these times')
     for note in notes: warnings.warn(f'{path.name}: {note}', stacklevel=2)
