@@ -189,6 +189,12 @@ def _check_port(
         with socket.create_server((host, port), family=socket.AF_INET6 if ':' in host else socket.AF_INET): return
     except OSError as e: raise InputError(f'{host}, port {port}: cannot be used ({os.strerror(e.errno) if e.errno else e}); choose another one') from e
 
+# %% ../../nbs/app/05_page.ipynb #2455cbf5
+def _ask_nobody()->None:
+    "Keep Streamlit from asking another machine for the address of this one"
+    from streamlit import net_util
+    setattr(net_util, 'get_external_ip', lambda: None) # noqa: B010 (a plain assignment is none to a type checker)
+
 # %% ../../nbs/app/05_page.ipynb #ca3dca95
 _OPEN_TO_ALL = 'Everyone who reaches this address can use the page: it has no password and no encryption. Put it behind a server that has both.'
 
@@ -214,6 +220,7 @@ def main(
         print(f"fea is at http://{f'[{host}]' if ':' in host else host}:{port} (Ctrl-C ends it)", flush=True)
         if host not in _LOOPBACK: print(_OPEN_TO_ALL, flush=True)
         options = _server_options(host, port, max_upload_mb, open_browser, keep)
+        _ask_nobody()
         bootstrap.load_config_options(options)
         bootstrap.run(str(script), False, [], options)
     finally:

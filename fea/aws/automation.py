@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .container import NO_TELEMETRY
 from .drift import COMMAND, PROCESSING
 from .pipeline import import_sdk, write_definition
 from .session import Cloud
@@ -57,7 +58,7 @@ def _drift_step(
     output = ProcessingOutput(output_name='drift', s3_output=ProcessingS3Output(s3_uri=address('.drift'), local_path=f'{PROCESSING}/output/drift',
                                                                                  s3_upload_mode='EndOfJob'))
     known = {'FEA_PLACE': parameters['ManifestBucket'], 'FEA_BATCH': parameters['ManifestKey'],
-             'FEA_EXECUTION': ExecutionVariables.PIPELINE_EXECUTION_ARN}
+             'FEA_EXECUTION': ExecutionVariables.PIPELINE_EXECUTION_ARN, **NO_TELEMETRY}
     processor = Processor(role=parameters['DriftRole'], image_uri=parameters['DriftImage'], instance_count=1, instance_type='ml.m5.large', env=known,
                           entrypoint=['/bin/bash', '-c', COMMAND], max_runtime_in_seconds=3600, sagemaker_session=session)
     return ProcessingStep('Drift', step_args=processor.run(inputs=inputs, outputs=[output]))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+from .container import NO_TELEMETRY
 from .endpoints import TAG, VARIANT, Endpoint, check_endpoint_name, find_endpoint, is_ours, log_group, request_folder
 from .session import ROLE, Cloud, asking, client
 from .undeployment import ALARM, BUSY, Part, delete_endpoint, delete_parts, find_parts, find_scaling, scaling_target
@@ -156,7 +157,7 @@ def _start_endpoint(
 )->str: # Name of the configuration
     "Make model, configuration and endpoint; raises `FeaError`"
     sagemaker, part = client(cloud, 'sagemaker'), f'{plan.name}-{uuid4().hex[:8]}'
-    container = {'Image': plan.image, 'ModelDataUrl': plan.model_url, 'Environment': dict(plan.environment or {})}
+    container = {'Image': plan.image, 'ModelDataUrl': plan.model_url, 'Environment': NO_TELEMETRY | dict(plan.environment or {})}
     with asking(f'deploying {plan.name}'):
         sagemaker.create_model(ModelName=part, ExecutionRoleArn=cloud.role, PrimaryContainer=container, Tags=make_tags(plan))
         made.insert(0, Part('model', part))

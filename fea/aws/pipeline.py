@@ -31,7 +31,7 @@ def import_sdk(
 )->Iterator[Any]: # A `PipelineSession`; use it in a `with` statement around all work with the SDK
     "The SageMaker SDK, which describes jobs and starts none; raises `InputError` when it is not installed or refuses something"
     before, level, handlers, disabled = dict(os.environ), logging.root.level, list(logging.root.handlers), logging.root.manager.disable
-    os.environ |= {'AWS_DEFAULT_REGION': cloud.region, 'SAGEMAKER_VALIDATE_ROLE': 'false'}
+    os.environ |= {'AWS_DEFAULT_REGION': cloud.region, 'SAGEMAKER_VALIDATE_ROLE': 'false', 'MLFLOW_DISABLE_TELEMETRY': 'true'}
     if cloud.endpoint_url: os.environ |= {'AWS_ENDPOINT_URL': cloud.endpoint_url, 'AWS_MAX_ATTEMPTS': '1'}
     try:
         logging.disable(logging.ERROR)
@@ -106,12 +106,13 @@ def _training_step(
     from sagemaker.mlops.workflow.steps import TrainingStep
     from sagemaker.train import ModelTrainer
 
+    from fea.aws.container import NO_TELEMETRY
     from fea.aws.training_job import METRIC_DEFINITIONS
     trainer = ModelTrainer(
         training_image=image, role=cloud.role, base_job_name='fea-train', sagemaker_session=session,
         source_code=SourceCode(source_dir=code, requirements='requirements.txt', command='exec python3 -m fea.aws.training_job'),
         hyperparameters={**hyperparameters, 'epochs': parameters['Epochs'].to_string()},
-        compute=Compute(instance_type=parameters['InstanceType'], instance_count=1, volume_size_in_gb=30),
+        compute=Compute(instance_type=parameters['InstanceType'], instance_count=1, volume_size_in_gb=30), environment=dict(NO_TELEMETRY),
         stopping_condition=StoppingCondition(max_runtime_in_seconds=round(hours * 3600)),
     ).with_metric_definitions([MetricDefinition(name=m['Name'], regex=m['Regex']) for m in METRIC_DEFINITIONS])
     channels = [InputData(channel_name='training', data_source=parameters['DataUrl'])]
@@ -137,6 +138,8 @@ def _evaluation_step(
     from sagemaker.core.workflow.functions import Join
     from sagemaker.core.workflow.properties import PropertyFile
     from sagemaker.mlops.workflow.steps import ProcessingStep
+
+    from fea.aws.container import NO_TELEMETRY
     sources = {'code': code, 'model': train.properties.ModelArtifacts.S3ModelArtifacts, 'data': parameters['DataUrl']}
     inputs = [ProcessingInput(input_name=name, s3_input=ProcessingS3Input(s3_uri=source, local_path=f'{PROCESSING}/input/{name}', s3_data_type='S3Prefix',
               s3_input_mode='File')) for name, source in sources.items()]
@@ -144,7 +147,7 @@ def _evaluation_step(
                output, ExecutionVariables.PIPELINE_EXECUTION_ID, name]), local_path=f'{PROCESSING}/output/{name}', s3_upload_mode='EndOfJob'))
                for name in ('evaluation', 'package')]
     processor = Processor(role=cloud.role, image_uri=image, instance_count=1, instance_type=instance_type, entrypoint=['/bin/bash', '-c', COMMAND],
-                          env={'FEA_VOTES': votes}, max_runtime_in_seconds=3600, sagemaker_session=session)
+                          env={'FEA_VOTES': votes, **NO_TELEMETRY}, max_runtime_in_seconds=3600, sagemaker_session=session)
     metrics = PropertyFile(name='Metrics', output_name='evaluation', path='metrics.json')
     return ProcessingStep('Evaluate', step_args=processor.run(inputs=inputs, outputs=outputs), property_files=[metrics])
 

@@ -63,6 +63,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE/'code'))
 os.environ['PYTHONPATH'] = os.pathsep.join([str(HERE/'code'), *filter(None, [os.environ.get('PYTHONPATH')])]) # for Ray's workers
+os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
 
 from ray import serve # noqa: E402
 from starlette.requests import Request # noqa: E402
