@@ -61,6 +61,23 @@ def _mxf_pack(
     "Skip the key and the length (BER)"
     return 17 + (head[16] & 127 if head[16] & 128 else 0)
 
+# %% ../../nbs/video/01_containers.ipynb #5df0cbcf
+def _gif_is_whole(
+    file:BinaryIO, # An open GIF
+)->bool: # Whether its blocks lead from the first to the last
+    "Follow the blocks of a GIF"
+    def table(flags:int)->int: return 3 << (flags & 7) + 1 if flags & 128 else 0 # Length of a table of colours, bytes
+    file.seek(10)
+    file.seek(13 + table((file.read(1) or b'\0')[0]))
+    padding = 0 # zeros that some writers leave between blocks
+    while (kind := file.read(1)) in (b'!', b',', b'\0') and padding < 4:
+        if kind == b'\0': padding += 1; continue
+        padding = 0
+        if kind == b'!': file.read(1)
+        else: file.seek(table((file.read(9) or b'\0')[-1]) + 1, 1)
+        while length := (file.read(1) or b'\0')[0]: file.seek(length, 1)
+    return kind == b';'
+
 # %% ../../nbs/video/01_containers.ipynb #30880e64
 def is_cut_off(
     path:Path, # A video file
@@ -71,9 +88,7 @@ def is_cut_off(
         head = file.read(4096)
         if head[4:8] in (b'ftyp', b'moov', b'mdat', b'wide', b'free', b'skip', b'styp'):
             return any(end > size for kind, end in _mp4_boxes(file, size) if kind in (b'mdat', b'moov', b'moof'))
-        if head[:6] in (b'GIF87a', b'GIF89a'):
-            file.seek(max(0, size - 64))
-            return not file.read().rstrip(b'\0\r\n').endswith(b';')
+        if head[:6] in (b'GIF87a', b'GIF89a'): return not _gif_is_whole(file)
     if head[:4] == b'\x1a\x45\xdf\xa3': return _matroska_end(head) > size
     if head.startswith(_MXF): return int.from_bytes(head[_mxf_pack(head) + 24:][:8], 'big') > size
     if head.startswith(_ASF): return _asf_length(head) > size
