@@ -17,7 +17,7 @@ from .core.defaults import DEFAULT_FPS
 from .core.files import source_checksum
 from .video.pictures import View, parse_pixel_aspect
 from .video.sources import probe_source, read_frames
-from .video.stills import check_target, read_unfinished, write_frames
+from .video.stills import check_target, read_finished_frames, read_unfinished, write_frames
 
 # %% ../nbs/01_extract.ipynb #9eb6de54
 def extract(
@@ -35,6 +35,7 @@ def extract(
     view = View(None if pixel_aspect is None else parse_pixel_aspect(pixel_aspect), rotate)
     info = probe_source(video, view)
     record = {'fea': fea.__version__, 'source': source_checksum(video), 'fps': fps or 'all', 'pixel_aspect': pixel_aspect, 'rotate': rotate}
+    if resume and (whole := read_finished_frames(Path(folder), record)) is not None: return whole
     done = read_unfinished(Path(folder), record) if resume else None
     frames = read_frames(video, fps, -math.inf if done is None or done.empty else float(done.time.iloc[-1]), view=view)
     total = math.ceil(info.duration * fps) if info.duration and fps else None
