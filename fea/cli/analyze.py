@@ -7,7 +7,7 @@ __all__ = ['commands', 'analyze', 'extract']
 
 # %% ../../nbs/cli/04_analyze.ipynb #1062d543
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -58,7 +58,7 @@ def extract(
 )->None:
     "Stills to files"
     rate = parse_fps(fps)
-    options = {'overwrite': overwrite, 'progress': wants_progress(), 'resume': resume, 'pixel_aspect': pixel_aspect, 'rotate': rotate}
+    options: dict[str, Any] = {'overwrite': overwrite, 'progress': wants_progress(), 'resume': resume, 'pixel_aspect': pixel_aspect, 'rotate': rotate}
     if video.startswith('s3://') or out.startswith('s3://'):
         from fea.aws.frames import extract_between
         with limit_megapixels(max_megapixels): table = extract_between(video, out, rate, **options)
