@@ -89,7 +89,7 @@ def judge_payload(name: str, ending: Ending, data: bytes, changes: list[Change])
     clip, spoilt = make_clip(name), frozenset[int]()
     for _, at, length, new in changes:
         spoilt |= later(clip, at) if len(new) != length and FORMS[name].indexed else clip.hit(at, at + max(length, 1))
-    damaged = Damaged(data, spoilt, shifted=0 in spoilt, mixed=any(len(new) > 16 for _, _, _, new in changes))
+    damaged = Damaged(data, spoilt, shifted=0 in spoilt, timing=name != 'gif', mixed=any(len(new) > 16 for _, _, _, new in changes))
     if ending.kind == 'refused': return ''
     found = judge_rows(clip, damaged, [tuple(row) for row in ending.data['rows']], True)
     return re.sub(r'\d+(\.\d+)?', 'N', str(found['wrong']))

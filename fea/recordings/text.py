@@ -118,6 +118,13 @@ def ends_with_newline(
         file.seek(max(path.stat().st_size - 1, 0))
         return file.read(1) in (b'\n', b'\r')
 
+def _to_numbers(
+    column:pd.Series, # Text and numbers
+)->pd.Series: # Float, `nan` for what is no number
+    "Numbers of a column; hundreds of digits are none"
+    try: return pd.to_numeric(column, errors='coerce')
+    except OverflowError: return pd.to_numeric(column.where(column.astype('str').str.len() < 300), errors='coerce')
+
 def read_numbers(
     path:Path, # A text file
     skip:int, # Lines before the numbers
@@ -133,7 +140,7 @@ def read_numbers(
     except (pd.errors.ParserError, ValueError) as e: raise InputError(f'{path}: not a table of {columns} columns ({str(e).splitlines()[0]})') from e
     table = table.iloc[:len(table) - int(table.isna().all(axis=1)[::-1].cumprod().sum())] # blank lines at the end
     text = [column for column in table if not pd.api.types.is_numeric_dtype(table[column])]
-    numbers = table.apply(lambda column: pd.to_numeric(column, errors='coerce') if column.name in text else column).to_numpy(float)
+    numbers = table.apply(lambda column: _to_numbers(column) if column.name in text else column).to_numpy(float)
     bad = np.flatnonzero((np.isnan(numbers) & table.notna().to_numpy()).any(1)) if text else np.zeros(0, int)
     short = len(numbers) > 0 and (closed or bool(np.isnan(numbers[-1, -1]))) and not ends_with_newline(path)
     if len(bad) and bad[0] < len(numbers) - 1:
@@ -239,7 +246,7 @@ def parse_numbers(
     label:str, # Name of the column
 )->np.ndarray: # Float (n,), `nan` where nothing stands
     "A column of numbers; raises `InputError` that names what is none"
-    numbers = pd.to_numeric(column, errors='coerce').to_numpy(float, na_value=np.nan)
+    numbers = _to_numbers(column).to_numpy(float, na_value=np.nan)
     bad = np.flatnonzero(np.isnan(numbers) & column.notna().to_numpy())
     if len(bad): raise InputError(f'{path}: row {bad[0] + 1} of column {label} is no number: {str(column.iloc[bad[0]])[:40]!r}; repair or remove it')
     return numbers
