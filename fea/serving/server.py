@@ -14,11 +14,13 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import FeaError, InputError
+from .clients import USUAL_PATIENCE, Patience, disk_refusal, make_protocol, receive_body
 from .handler import RequestError, ServedModel, choose_answer, input_fn, model_fn, output_fn, predict_fn, read_type
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ class _ServerSettings:
     port:int=8080 # SageMaker's
     max_payload_mb:int=1024 # Largest body, MB; what an asynchronous endpoint allows
     workers:int=1 # Requests that are answered at a time
+    patience:Patience=USUAL_PATIENCE # With clients
 
 # %% ../../nbs/serving/02_server.ipynb #d66faa83
 def _read_server_settings(
@@ -48,7 +51,7 @@ def _read_server_settings(
     plain = _ServerSettings()
     return _ServerSettings(Path(environment.get('FEA_MODEL_DIR', plain.model_dir)), environment.get('FEA_HOST', plain.host),
                           number('SAGEMAKER_BIND_TO_PORT', plain.port), number('FEA_MAX_PAYLOAD_MB', plain.max_payload_mb),
-                          number('FEA_WORKERS', os.cpu_count() or 1))
+                          number('FEA_WORKERS', os.cpu_count() or 1), Patience(number('FEA_PATIENCE_S', 30), connections=number('FEA_MAX_CONNECTIONS', 256)))
 
 # %% ../../nbs/serving/02_server.ipynb #9613a72a
 def _execution_parameters(
@@ -56,23 +59,6 @@ def _execution_parameters(
 )->dict[str, Any]: # JSON-able
     "What a transform job should do when it was not told"
     return {'MaxConcurrentTransforms': workers, 'BatchStrategy': 'SINGLE_RECORD', 'MaxPayloadInMB': max(1, 100 // workers)}
-
-# %% ../../nbs/serving/02_server.ipynb #b14f20bf
-async def _receive(
-    request:'Request', # Of Starlette, as FastAPI and Ray Serve give it
-    path:Path, # Where to
-    most:int, # Bytes
-)->None:
-    "Write a body to disk while it arrives; raises `RequestError` with 413 as soon as it is too large"
-    declared, size = int(request.headers.get('content-length') or 0), 0
-    def check(size:int)->None:
-        if size > most: raise RequestError(413, f'the body is larger than {most / 1e6:g} MB; send it in parts, or a shorter clip')
-    check(declared)
-    with path.open('wb') as file:
-        async for part in request.stream():
-            size += len(part)
-            check(size)
-            file.write(part)
 
 # %% ../../nbs/serving/02_server.ipynb #efd3b75b
 def _answer_request(
@@ -86,6 +72,8 @@ def _answer_request(
         choose_answer(read_type(content_type), accept) # before the work
         return 200, *output_fn(predict_fn(input_fn(body, content_type), model), accept)
     except RequestError as e: status, error = e.status, str(e)
+    except MemoryError: status, error = 413, 'the memory of the server does not suffice; send the request in parts, or smaller pictures'
+    except OSError as e: status, error = 507, str(disk_refusal(e))
     except Exception as e:
         traceback.print_exc()
         status, error = 500, f'a defect of fea, please report it: {type(e).__name__}: {e}'
@@ -97,20 +85,27 @@ async def send_response(
     request:'Request', # Of Starlette
     most:int, # Largest body, bytes
     gate:asyncio.Semaphore, # How many are answered at a time
+    patience:Patience=USUAL_PATIENCE, # With the client
+    bodies:asyncio.Semaphore|None=None, # How many bodies lie on the disk at a time; None: as many as there are requests
 )->'Response': # Of Starlette
     "Receive and answer one request"
     from starlette.concurrency import run_in_threadpool
     from starlette.requests import ClientDisconnect
-    from starlette.responses import Response
-    with tempfile.TemporaryDirectory() as folder:
-        body = Path(folder)/'body'
-        try: await _receive(request, body, most)
-        except ClientDisconnect: return Response(b'', 499) # nobody is listening any more
-        except RequestError as e: status, found, form = e.status, json.dumps({'error': str(e)}).encode(), 'application/json'
-        else:
-            headers = [request.headers.get(name, '') for name in ('content-type', 'accept')]
-            async with gate: status, found, form = await run_in_threadpool(_answer_request, model, body, *headers)
-    return Response(found, status, media_type=form)
+    from starlette.responses import JSONResponse, Response
+    try:
+        async with bodies or nullcontext():
+            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+                body = Path(folder)/'body'
+                await receive_body(request, body, most, patience)
+                headers = [request.headers.get(name, '') for name in ('content-type', 'accept')]
+                async with gate:
+                    if await request.is_disconnected(): return Response(b'', 499) # nobody is listening any more
+                    status, found, form = await run_in_threadpool(_answer_request, model, body, *headers)
+        return Response(found, status, media_type=form)
+    except ClientDisconnect: return Response(b'', 499)
+    except OSError as e: refusal = disk_refusal(e)
+    except RequestError as e: refusal = e
+    return JSONResponse({'error': str(refusal)}, refusal.status, {'connection': 'close'} if refusal.status == 408 else None)
 
 # %% ../../nbs/serving/02_server.ipynb #cf10e7d2
 class _Readiness:
@@ -140,13 +135,14 @@ def _create_app(
     from fastapi import FastAPI
     from starlette.requests import Request
     from starlette.responses import JSONResponse, Response
-    app, gate = FastAPI(title='fea', docs_url=None, redoc_url=None, openapi_url=None), asyncio.Semaphore(settings.workers)
+    app = FastAPI(title='fea', docs_url=None, redoc_url=None, openapi_url=None)
+    gate, bodies = asyncio.Semaphore(settings.workers), asyncio.Semaphore(settings.patience.bodies)
     def waiting()->Response: return JSONResponse({'error': 'the model is not loaded yet'}, 503)
     async def ping(request:Request)->Response: return Response(b'') if ready.model else waiting()
     async def parameters(request:Request)->Response: return JSONResponse(_execution_parameters(settings.workers))
     async def invocations(request:Request)->Response:
         if ready.model is None: return waiting()
-        return await send_response(ready.model, request, settings.max_payload_mb * 10**6, gate)
+        return await send_response(ready.model, request, settings.max_payload_mb * 10**6, gate, settings.patience, bodies)
     app.add_route('/ping', ping, ['GET'])
     app.add_route('/execution-parameters', parameters, ['GET'])
     app.add_route('/invocations', invocations, ['POST'])
@@ -159,7 +155,9 @@ def serve(
     "Run the server until a signal ends it"
     import uvicorn
     ready = _Readiness()
-    server = uvicorn.Server(uvicorn.Config(_create_app(settings, ready), settings.host, settings.port, log_level='warning', timeout_graceful_shutdown=25))
+    config = uvicorn.Config(_create_app(settings, ready), settings.host, settings.port, log_level='warning', timeout_graceful_shutdown=25, ws='none',
+                            http=make_protocol(settings.patience))
+    server = uvicorn.Server(config)
     def load()->None:
         ready.load(settings.model_dir)
         if ready.error: server.should_exit = True
