@@ -97,7 +97,7 @@ def watch_memory(server:Server)->Iterator[list[float]]:
 def png(width:int, height:int)->bytes:
     "A grey picture, without needing its memory"
     def chunk(kind:bytes, data:bytes)->bytes: return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
-    packer, line = zlib.compressobj(9), bytes(1 + width)
+    packer, line = zlib.compressobj(1), bytes(1 + width)
     packed = b''.join(packer.compress(line) for _ in range(height)) + packer.flush()
     return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 0, 0, 0, 0)) + chunk(b'IDAT', packed) + chunk(b'IEND', b'')
 
@@ -125,7 +125,8 @@ SMALL = cv2.imencode('.png', np.zeros((30, 40, 3), np.uint8))[1].tobytes()
 GOOD, END, DIGITS = pack(('good.png', SMALL))[:-9216], bytes(1024), b'9'*100_000 # a member without the end of its archive
 GOOD = GOOD[:512 + -(-len(SMALL)//512)*512]
 HOSTILE = {
-    'claims 2^63 bytes': forge(2**63) + END, 'claims 2^80 bytes': forge(2**80) + END, 'claims 8 GB': forge(b'77777777777\0') + END, 'claims 5 kB': forge(5000) + END,
+    'claims 2^63 bytes': forge(2**63) + END, 'claims 2^80 bytes': forge(2**80) + END, 'claims 8 GB': forge(b'77777777777\0') + END,
+    'claims 5 kB': forge(5000) + END,
     'a negative size': forge(b'\xff'*12) + END, 'a length of 100,000 digits': forge(kind=b'x', body=DIGITS + b' size=1\n') + forge() + END,
     'a size of 100,000 digits': forge(kind=b'x', body=b'100011 size=' + DIGITS + b'\n') + forge() + END,
     'the same for all members': forge(kind=b'g', body=b'100011 size=' + DIGITS + b'\n') + forge() + END,
@@ -154,12 +155,6 @@ def test_links_devices_and_holes_are_refused_by_name(server:Server)->None:
         assert [json.loads(line)['error'] for line in ask(server, body, 'application/x-tar').text.splitlines()] == ['refused: not a plain file']
 
 
-def test_too_many_members_end_the_reading(server:Server)->None:
-    body = forge(name=b'') * 100_001 + END
-    *lines, last = ask(server, body, 'application/x-tar', timeout=60).text.splitlines()
-    assert len(lines) == 100_000 and 'more than 100,000 members' in last
-
-
 def write_clip(size:tuple[int, int], frames:int, kind:str='mpegts', codec:str='libx264', pixels:str='yuv420p', **options:str)->bytes:
     "Noise in large blocks, so that it is quick to make"
     file, noise = io.BytesIO(), np.random.default_rng(0)
@@ -181,16 +176,18 @@ def large()->dict[str, tuple[bytes, str]]:
     side = int(MAX_PIXELS**.5)
     picture = np.zeros((side, side, 3), np.uint8)
     picture[::97] = 200
-    progressive = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444])[1].tobytes()
+    how = [cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    progressive = cv2.imencode('.jpg', picture, how)[1].tobytes()
     grey = png(side, side)
     return {'png': (grey, 'image/png'), 'progressive jpeg': (progressive, 'image/jpeg'), 'crop': (grey, 'image/png; view=crop'),
-            'tar': (pack(*((f'{i}.jpg', progressive) for i in range(6))), 'application/x-tar'),
-            'tar of crops': (pack(*((f'{i}.png', grey) for i in range(6))), 'application/x-tar; view=crop'),
-            '8K': (write_clip((7680, 4320), 12, refs='16'), 'video/mp4; fps=all'),
-            'grows': (write_clip((320, 240), 60) + write_clip((7680, 4320), 8), 'video/mp4; fps=all')}
+            'tar': (pack(*((f'{i}.jpg', progressive) for i in range(4))), 'application/x-tar'),
+            'tar of crops': (pack(*((f'{i}.png', grey) for i in range(4))), 'application/x-tar; view=crop'),
+            '4K': (write_clip((4096, 2160), 18, refs='16'), 'video/mp4; fps=all'),
+            '4K with 10 bits': (write_clip((4096, 2160), 18, pixels='yuv420p10le', refs='16'), 'video/mp4; fps=all'),
+            'grows': (write_clip((320, 240), 60) + write_clip((4096, 2160), 8), 'video/mp4; fps=all')}
 
 
-@pytest.mark.parametrize('kind', ['png', 'progressive jpeg', 'crop', 'tar', 'tar of crops', '8K', 'grows'])
+@pytest.mark.parametrize('kind', ['png', 'progressive jpeg', 'crop', 'tar', 'tar of crops', '4K', '4K with 10 bits', 'grows'])
 def test_what_is_within_the_limits_is_answered_in_little_memory(server:Server, large:dict[str, tuple[bytes, str]], kind:str)->None:
     with watch_memory(server) as most: answer = ask(server, *large[kind], timeout=120)
     print(f'{kind}: {most[0]/1e6:.0f} MB')
@@ -199,9 +196,10 @@ def test_what_is_within_the_limits_is_answered_in_little_memory(server:Server, l
 
 
 def test_what_is_beyond_the_limits_takes_none(server:Server)->None:
-    beyond = {'image/png': png(20_000, 20_000), 'application/x-tar': pack(('bomb.png', png(20_000, 20_000))), 'video/mp4': write_clip((9000, 4500), 3),
-              'video/mp4; fps=all': write_clip((320, 240), 60) + write_clip((9000, 4500), 3)}
-    assert 9000*4500 > MAX_FRAME
+    assert 4096*2160 < MAX_FRAME < 4200*2200
+    bomb, clip = png(20_000, 20_000), write_clip((4200, 2200), 2)
+    beyond = {'image/png': bomb, 'application/x-tar': pack(('bomb.png', bomb)), 'video/mp4': clip, 'video/mp4; fps=all': write_clip((320, 240), 60) + clip,
+              'video/webm': write_clip((4096, 2160), 2, pixels='yuv444p10le')}
     for kind, body in beyond.items():
         with watch_memory(server) as most: answer = ask(server, body, kind, timeout=60)
         assert 'million that are decoded' in answer.text and '--max' not in answer.text and str(server.temporary) not in answer.text, kind

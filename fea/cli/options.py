@@ -71,7 +71,7 @@ FPS = f'{DEFAULT_FPS:g}' # as it is typed
 Overwrite = Annotated[bool, typer.Option('--overwrite', help='Replace older results.')]
 
 Megapixels = Annotated[float|None, typer.Option('--max-megapixels', min=.001, show_default=f'{MAX_MEGAPIXELS:g}, or {MEGAPIXELS_VARIABLE}',
-                                                   help='Largest picture or frame that is decoded, million pixels; up to 10 MB of memory each.')]
+                                                   help='Largest picture that is decoded, million pixels; about a third for frames of videos.')]
 
 PixelAspect = Annotated[str|None, typer.Option('--pixel-aspect', metavar='W:H', show_default='as the file says',
                                                help='Width and height of a stored pixel, such as 64:45, for recorders that do not write it.')]

@@ -21,7 +21,7 @@ import cv2
 # %% ../../nbs/core/03_threads.ipynb #a73a8ac6
 T = TypeVar('T')
 R = TypeVar('R')
-BUDGET = 2**27 # bytes that may wait between two stages
+BUDGET = 2**25 # bytes that may wait between two stages
 
 def prefetch(
     items:Iterable[T], # Consumed, and closed, in another thread, with the context variables of this one

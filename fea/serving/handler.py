@@ -39,7 +39,7 @@ from ..faces.classifier import Classifier
 from ..faces.detection import DETECTOR_MODEL, LONG_SIDE, Face, FaceDetector
 from ..local_inference import analyze
 from ..video.images import IMAGE_STARTS
-from ..video.limits import limit_megapixels, picture_size
+from ..video.limits import FRAME_SHARE, limit_megapixels, picture_size
 from ..video.sources import Frame
 
 # %% ../../nbs/serving/01_handler.ipynb #b73ef97b
@@ -111,7 +111,7 @@ def read_type(
 
 # %% ../../nbs/serving/01_handler.ipynb #e90554e8
 MAX_PIXELS = 50_000_000 # of one picture: beyond most cameras
-MAX_FRAME = 36_000_000 # pixels of a video's frame: 8K, of which a decoder keeps several
+MAX_FRAME = 9_000_000 # pixels of a video's frame: 4K, of which a decoder keeps up to 16
 MAX_MEMBER = 50_000_000 # bytes of one file in a tar
 MAX_MEMBERS = 100_000 # files and folders of a tar
 MAX_ANSWER = 100_000_000 # bytes of the answer to a tar
@@ -304,7 +304,7 @@ def _answer_video(
     with _as_path(request.body) as path:
         _check_head(path)
         try:
-            with limit_megapixels(MAX_FRAME/1e6), warnings.catch_warnings(): # what a warning says is in the notes
+            with limit_megapixels(MAX_FRAME/1e6/FRAME_SHARE), warnings.catch_warnings(): # what a warning says is in the notes
                 warnings.simplefilter('ignore', UserWarning)
                 timeline = analyze(path, wish.fps, long_side=wish.long_side, classifier=model.classifier, detector=model.detector, progress=False)
         except InputError as e: raise RequestError(400, _in_a_request(str(e), path)) from e

@@ -27,7 +27,7 @@ from av.video.stream import VideoStream
 
 from ..core.errors import InputError
 from .containers import AviIndex, is_cut_off, read_avi_index, unreadable_reason
-from .limits import check_pixels, picture_size, pixel_limit
+from .limits import check_pixels, frame_limit, picture_size
 
 # %% ../../nbs/video/02_decoding.ipynb #6d9a2261
 _CONTAINERS = ('mov,mp4,matroska,webm,avi,gif,mpegts,mpeg,mpegvideo,flv,asf,ogg,mxf,rm,wtv,nut,dv,ivf,obu,h264,hevc,m4v,mjpeg,'
@@ -55,7 +55,7 @@ def open_video(
     threads:int=2, # Decoding threads
 )->Iterator[VideoStream]: # Its main video stream; the container is `stream.container`
     "Open a video and close it again whatever happens; raises `InputError` if it is none, or its frames are larger than allowed"
-    most = {'max_pixels': str(pixel_limit())} # of every frame, those too that are looked at while the file is opened
+    most = {'max_pixels': str(frame_limit())} # of every frame, those too that are looked at while the file is opened
     try: container = av.open(f'file:{path}', options=OPEN_OPTIONS | most, metadata_errors='replace')
     except (av.FFmpegError, OSError, ValueError) as error:
         raise InputError(f'{path} {unreadable_reason(path, error)}') from error
@@ -63,7 +63,8 @@ def open_video(
         stream = _best_stream(container, path)
         with path.open('rb') as file: canvas = picture_size(file.read(32)) or (0, 0) # of a GIF, whose decoder does not say what it refuses
         width, height = stream.codec_context.width or canvas[0], stream.codec_context.height or canvas[1]
-        check_pixels(path, width, height, 'frames of ')
+        form = stream.codec_context.format
+        check_pixels(path, width, height, 'frames of ', frame_limit(form.padded_bits_per_pixel if form else 24))
         stream.codec_context.options = most
         stream.codec_context.thread_count, stream.codec_context.thread_type = threads, 'AUTO'
         yield stream
@@ -201,7 +202,7 @@ def decode_packet(
     except av.FFmpegError:
         damage.packets += 1
         width, height = stream.codec_context.width, stream.codec_context.height
-        if width*height > pixel_limit(): damage.too_large = width, height
+        if width*height > frame_limit(): damage.too_large = width, height
         if packet is not None and packet.pts is not None: damage.last_bad = max(packet.pts, damage.last_bad or packet.pts)
         return []
     damage.frames += len(frames)

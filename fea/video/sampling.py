@@ -24,7 +24,7 @@ from av.video.stream import VideoStream
 
 from ..core.errors import InputError, TruncatedVideoError
 from .decoding import Clock, Damage, has_no_times, read_clock, decode_packet, every_frame, is_cut_off, open_video, read_packets
-from .limits import pixel_limit
+from .limits import frame_limit
 from .pictures import AS_STORED, ImageConverter, View, pixel_aspect, square_size
 
 # %% ../../nbs/video/04_sampling.ipynb #f205718f
@@ -305,7 +305,7 @@ def check_end(
     if not path.exists(): return # moved while it was read, which is told by who asked for it
     if damage.too_large:
         width, height = damage.too_large
-        raise TruncatedVideoError(f'{path}: frames of {width}x{height} px come later on, more than the {pixel_limit()/1e6:g} million that are decoded, '
+        raise TruncatedVideoError(f'{path}: frames of {width}x{height} px come later on, more than the {frame_limit()/1e6:g} million that are decoded, '
                                   f'because memory is limited: stills up to {max(time, 0):.1f} s were read; '
                                   'make the video smaller, or allow more (--max-megapixels)')
     if damage.broken or damage.tail or damage.own_claim or is_cut_off(path):
