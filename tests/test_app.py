@@ -352,6 +352,8 @@ def test_another_host_name_is_turned_away(server:Server)->None:
             connection.sendall((f'GET /_stcore/stream HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
                 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n').encode())
             assert connection.recv(100).split()[1] == str(status).encode(), host
+    forged = httpx.put(f'{server.url}/_stcore/upload_file/any/one', files={'file': ('x.mp4', b'x')}, headers={'Host': 'evil.example'})
+    assert forged.status_code == 403
 
 
 def alive(processes:list[psutil.Process])->list[psutil.Process]:
