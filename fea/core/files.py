@@ -63,7 +63,7 @@ def replace_file(
     flush:bool=True, # Whether it has to be on the disk before it gets its name
 )->Path: # The file
     "Write a file, whole or not at all; raises `OutputError`"
-    data = content.encode() if isinstance(content, str) else content
+    data = content.encode(errors='backslashreplace') if isinstance(content, str) else content
     with replacing(path, flush) as part: part.write_bytes(data)
     return Path(path)
 

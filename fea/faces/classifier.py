@@ -35,6 +35,8 @@ class ModelMeta:
     sha256:str # Of the file, hexadecimal
 
 # %% ../../nbs/faces/03_classifier.ipynb #5eea3499
+_MAX_SIZE = 2048 # px; far beyond every crop of a face
+
 def _parse_meta(
     text:str|None, # The JSON under the metadata key `fea`; None when there is none
     name:str, # What to call the file in an error
@@ -46,9 +48,11 @@ def _parse_meta(
         meta = json.loads(text)
         made = ModelMeta(tuple(meta['emotions']), int(meta['input_size']), int(meta.get('crop_size', meta['input_size'])),
                          tuple(map(float, meta['mean'])), tuple(map(float, meta['std'])), meta['color'], str(meta['version']), sha256)
-    except (ValueError, KeyError, TypeError) as e: raise ModelError(f"{name}: fea's metadata in it cannot be read ({e!r})") from e
+    except (ValueError, KeyError, TypeError, OverflowError) as e: raise ModelError(f"{name}: fea's metadata in it cannot be read ({e!r})") from e
     if made.emotions != EMOTIONS: raise ModelError(f"{name}: its emotions are {', '.join(made.emotions)}, not {', '.join(EMOTIONS)} in this order")
-    if made.color not in ('gray', 'rgb') or len(made.mean) != 3 or len(made.std) != 3 or made.input_size < 1 or made.crop_size < 1 or min(made.std) <= 0:
+    sizes = 1 <= made.input_size <= _MAX_SIZE and 1 <= made.crop_size <= _MAX_SIZE
+    scale = len(made.mean) == len(made.std) == 3 and bool(np.isfinite(made.mean + made.std).all()) and min(made.std) > 0
+    if made.color not in ('gray', 'rgb') or not sizes or not scale:
         raise ModelError(f"{name}: its metadata make no sense (color {made.color!r}, input {made.input_size}, mean {made.mean}, std {made.std})")
     return made
 
@@ -90,7 +94,10 @@ class Classifier:
         names = [v.name for v in self.session.get_inputs()], [v.name for v in self.session.get_outputs()]
         if names not in ((['image'], ['logits']), (['image'], ['logits', 'features'])):
             raise ModelError(f"{file}: its input and outputs are {names}, not image and logits (and features)")
-        self.has_features = len(names[1]) == 2
+        side = self.session.get_inputs()[0].shape[-1]
+        if isinstance(side, int) and side != self.meta.input_size:
+            raise ModelError(f'{file}: its metadata say {self.meta.input_size} px, its network takes {side} px; export it again with fea train')
+        self.file, self.has_features = file, len(names[1]) == 2
 
     def logits(
         self,
@@ -98,7 +105,10 @@ class Classifier:
     )->np.ndarray: # Shape (n, 7), float32
         "Raw outputs of a batch of crops"
         if not len(crops): return np.zeros((0, len(EMOTIONS)), np.float32)
-        return np.asarray(self.session.run(['logits'], {'image': prepare(crops, self.meta)})[0], np.float32)
+        found = np.asarray(self.session.run(['logits'], {'image': prepare(crops, self.meta)})[0], np.float32)
+        if found.shape != (len(crops), len(EMOTIONS)) or not np.isfinite(found).all():
+            raise ModelError(f'{self.file}: what it gives are no {len(EMOTIONS)} numbers for a face; it is damaged or badly trained, use another model')
+        return found
 
     def predict(
         self,

@@ -99,7 +99,7 @@ def _video_address(
         return f"data:{_VIDEO_TYPES.get(video.suffix.lower(), 'video/mp4')};base64,{base64.b64encode(video.read_bytes()).decode()}"
     try: path = os.path.relpath(video.resolve(), out.resolve().parent)
     except ValueError: return video.resolve().as_uri() # another drive of Windows
-    return './' + quote(path.replace(os.sep, '/'), safe='/')
+    return './' + quote(os.fsencode(path.replace(os.sep, '/')), safe='/')
 
 # %% ../../nbs/report/04_page.ipynb #853778ef
 def _check_video(

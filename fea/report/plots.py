@@ -101,7 +101,8 @@ def _plain_text(
     text:str, # Any text
 )->str: # One line that matplotlib prints as it is
     "Text without formulas and line breaks"
-    return ' '.join(text.split()).replace('$', r'\$')
+    printable = text.encode(errors='replace').decode() # a file may have a name that is no UTF-8
+    return ' '.join(printable.split()).replace('$', r'\$')
 
 def refuse_empty(
     timeline:pd.DataFrame, # A timeline

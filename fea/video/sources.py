@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -114,6 +115,8 @@ def find_index(
     return next((folder/name for name in (FRAME_INDEX, PARTIAL_INDEX) if (folder/name).is_file()), None)
 
 # %% ../../nbs/video/06_sources.ipynb #ef22a6a2
+_LONGEST_BEFORE, _LONGEST = 3600, 1e7 # s; as in a timeline
+
 def read_index(
     folder:Path, # A folder that `extract` wrote
 )->list[tuple[int, float]]: # Number and time (s) of each frame, rising
@@ -128,8 +131,12 @@ def read_index(
         try: time = float(row.get('time') or '')
         except ValueError: time = math.nan
         if name is None or not math.isfinite(time): raise InputError(f'{path}, line {line}: no frame and time; extract it again')
+        if not -_LONGEST_BEFORE <= time <= _LONGEST: raise InputError(f'{path}, line {line}: {time:g} s is no time of a video; extract it again')
         rows.append((int(name[1]), time))
-    return sorted(rows, key=lambda row: row[1])
+    rows.sort(key=lambda row: row[1])
+    wrong = next((number for (before, _), (number, _) in pairwise(rows) if number <= before), None)
+    if wrong is not None: raise InputError(f'{path}: {frame_name(wrong)} stands in it twice, or its time is not in the order of the numbers; extract it again')
+    return rows
 
 # %% ../../nbs/video/06_sources.ipynb #cb08fb0d
 def _probe_video(
