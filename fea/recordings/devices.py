@@ -295,6 +295,10 @@ def _opensignals_header(
     device = next(iter(devices.values()))
     missing = [key for key in ('column', 'sensor', 'sampling rate', 'resolution', 'device') if key not in device]
     if missing: raise InputError(f'{path}: the header of OpenSignals does not say its {missing[0]}; export the recording again')
+    try: numbers = [float(device['sampling rate']), *(float(bits) for bits in device['resolution'])]
+    except (TypeError, ValueError, OverflowError): numbers = []
+    if not numbers or not 0 <= numbers[0] <= 1e6 or not all(1 <= bits <= 64 for bits in numbers[1:]):
+        raise InputError(f'{path}: the sampling rate or the resolution in the header of OpenSignals cannot be; export the recording again')
     return device, len(text)
 
 def _lost_samples(
@@ -303,7 +307,9 @@ def _lost_samples(
     "Where samples belong, by the device's own counter"
     turn = 1 << int(counter.max()).bit_length()
     steps = np.diff(counter) % turn
-    return np.r_[0, np.where(steps == 0, 1, steps).cumsum()] if (steps > 1).mean() < .5 else np.arange(len(counter))
+    places = np.r_[0, np.where(steps == 0, 1, steps).cumsum()]
+    credible = (steps > 1).mean() < .5 and places[-1] < 100*len(counter) + 1_000_000 # else the counter is damaged
+    return places if credible else np.arange(len(counter))
 
 # %% ../../nbs/recordings/07_devices.ipynb #5b2127d5
 def _opensignals_start(
@@ -314,7 +320,7 @@ def _opensignals_start(
         year, month, day = (int(part) for part in str(device['date']).split('-'))
         hour, minute, second = (float(part) for part in str(device['time']).split(':'))
         return datetime(year, month, day, int(hour), int(minute), tzinfo=UTC).timestamp() + second
-    except (KeyError, ValueError): return None
+    except (KeyError, ValueError, OverflowError): return None
 
 def _opensignals_notes(
     path:Path, # The .txt

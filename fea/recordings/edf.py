@@ -54,9 +54,12 @@ def _edf_start(
     try: found = datetime.strptime(full[1].title(), '%d-%b-%Y') if full else datetime.strptime(day.strip(), '%d.%m.%y')
     except ValueError: return None
     if not full: found = found.replace(year=found.year % 100 + (1900 if found.year % 100 >= 85 else 2000))
-    return found.replace(hour=hour, minute=minute, second=second)
+    try: return found.replace(hour=hour, minute=minute, second=second)
+    except ValueError: return None # 24 o'clock
 
 # %% ../../nbs/recordings/05_edf.ipynb #8a137005
+_FASTEST = 1e7 # Hz; far beyond what is recorded from a body
+
 def _read_edf_header(
     path:str|Path, # The file
 )->_EdfHeader: # Checked
@@ -75,7 +78,9 @@ def _read_edf_header(
             at += size*count
         samples = np.array([int(value) for value in fields['samples']])
         limits = np.array([[float(value.replace(',', '.')) for value in fields[name]] for name, _ in _FIELDS[3:7]])
-        if (samples < 0).any() or not samples.sum(): raise ValueError
+        signals = [size for size, label in zip(samples, fields['labels'], strict=True) if not label.endswith('Annotations')]
+        if (samples < 0).any() or not samples.sum() or not np.isfinite(limits).all() or not 0 <= seconds < 1e6: raise ValueError
+        if signals and max(signals) > _FASTEST*seconds: raise ValueError # notes alone may stand in records without a length
     except ValueError as e: raise InputError(f'{path}: the header is cut short or damaged; export the recording again') from e
     width, variant = (2, 'EDF') if first[0] == 48 else (3, 'BDF')
     found = (path.stat().st_size - offset)//(int(samples.sum())*width)
