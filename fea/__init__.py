@@ -47,3 +47,4 @@ def __dir__()->list[str]: # Names, sorted
 
 # %% ../nbs/core/00_package.ipynb #c064fc14
 os.environ['ORT_DISABLE_TELEMETRY'] = '1'
+os.environ.setdefault('OPENCV_LOG_LEVEL', 'ERROR') # what is wrong with a picture is said by us, in a sentence

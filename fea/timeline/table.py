@@ -194,6 +194,7 @@ def _check_meaning(
     complain(table.time.isna(), "column 'time' is empty")
     complain(table.time.diff() < 0, "column 'time' goes back")
     complain(~table.frame.str.fullmatch(FRAME_NAME.pattern).fillna(False).astype(bool), "column 'frame' holds no name like frame_0000.jpg")
+    complain(table.frame.str.extract(FRAME_NAME.pattern)[0].astype('float64').diff() < 0, "column 'frame' goes back")
     complain(~table.timestamp.str.fullmatch(_TIMESTAMP.pattern).fillna(False).astype(bool),
              "column 'timestamp' holds no time like 0:01:05; was it changed by a spreadsheet?")
     complain(table.face.isna() != table.x.isna(), "column 'face' and the box do not belong together")
