@@ -226,6 +226,7 @@ def find_rotation(
     "By how much pictures should be turned"
     per_still = timeline.groupby('time').face_score.max()
     if not len(per_still) or (per_still.notna().mean() >= _FEW and per_still.median() >= _WEAK): return 0
+    if Path(video).is_dir(): per_still = per_still.iloc[:2*most] # of a folder all pictures before the last one wanted are read
     times = per_still.index[np.unique(np.linspace(0, len(per_still) - 1, min(most, len(per_still))).round().astype(int))]
     detector, turns = FaceDetector(None, settings.score_threshold, settings.long_side), (0, 90, 180, 270)
     def score(image:np.ndarray, rotate:int)->float: return max((face.score for face in detector.detect(turn_image(image, rotate))), default=0.)
