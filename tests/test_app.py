@@ -57,7 +57,7 @@ def free_port()->int:
         return s.getsockname()[1]
 
 
-def wait_for(what:Callable[[], object], limit:float=30)->object:
+def wait_for(what:Callable[[], object], limit:float=300)->object:
     "Until it is true"
     end = time.monotonic() + limit
     while not (found := what()) and time.monotonic() < end: time.sleep(.1)
@@ -300,7 +300,7 @@ def test_a_name_is_only_a_name(visit:Callable, server:Server)->None:
     names = ['<img src=x onerror=alert(1)>.mp4', '../../../../tmp/escaped.mp4', ':red[**loud**] $x$ [click](www.example.org).mp4']
     upload(page, *(clip(name, b'no video') for name in names))
     page.get_by_role('button', name='Analyse 3 videos').click()
-    assert wait_for(lambda: page.get_by_test_id('stAlertContentError').count() == 3, 120)
+    assert wait_for(lambda: page.get_by_test_id('stAlertContentError').count() == 3, 600)
     session = next(session for session in server.sessions if list(session.rglob('escaped.mp4')))
     kept = sorted(path.name for path in session.rglob('*.mp4'))
     assert kept == ['escaped.mp4', 'img src_x onerror_alert(1).mp4', 'red_loud_ _x_ _click_(www_example_org).mp4']

@@ -221,4 +221,4 @@ def test_jupyter_shows_the_sentence_alone(
     with pytest.raises(papermill.PapermillExecutionError, match=r'InputError: gone\.mp4: no such file'): run_in_jupyter('01_extract', video='gone.mp4')
     done = nbformat.read(tmp_path/'done.ipynb', as_version=4)
     shown = [output.traceback for cell in done.cells if cell.cell_type == 'code' for output in cell.outputs if output.output_type == 'error']
-    assert shown == [['InputError: gone.mp4: no such file']]
+    assert shown == [['InputError: gone.mp4: no such file; check its name and the folder']]
