@@ -23,7 +23,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from ..core.errors import InputError, TruncatedVideoError
-from .decoding import Clock, Damage, has_no_times, read_clock, decode_packet, every_frame, is_cut_off, open_video, read_packets
+from .decoding import HOLE, SILENT, Clock, Damage, has_no_times, read_clock, decode_packet, every_frame, is_cut_off, open_video, read_packets
 from .limits import frame_limit
 from .pictures import AS_STORED, ImageConverter, View, pixel_aspect, square_size
 
@@ -63,6 +63,7 @@ class _PacketIndex:
     duration:float=0. # Of a frame as most packets say, s; 0 if they do not
     heads:tuple[int, ...]=() # Packets at which a picture of another size may begin; the first is among them
     lossy:int=0 # Packets before which the container missed a piece
+    silent:bool=False # Whether lost packets show only as a hole in the times
 
     def shown_pts(self)->np.ndarray: # int64 (m,), rising, units
         "Timestamps of all frames that are shown"
@@ -127,6 +128,7 @@ def index_packets(
     heads, last = dict[int, int](), -1 << 62
     with open_video(path) as stream:
         clock, codec, untimed = read_clock(stream), stream.codec_context.name, has_no_times(stream)
+        silent = stream.container.format.name in SILENT
         for number, packet in enumerate(read_packets(stream, damage or Damage())):
             if packet.is_corrupt: corrupt.append(number)
             sound = sound and packet.pts is not None and not packet.is_corrupt and not (untimed and packet.pts != packet.dts)
@@ -142,7 +144,7 @@ def index_packets(
     known = np.array(lengths, np.int64)
     length = float(np.median(known[known > 0]) * clock.unit) if (known > 0).any() else 0.
     index = _PacketIndex(stamps, np.array(keys, bool), np.array(shown, bool), clock, sound, length, tuple(heads.values()),
-                         sum(min(decoded[i:i + 4]) == decoded[i] for i in corrupt)) # not those before a recording that is joined on
+                         sum(min(decoded[i:i + 4]) == decoded[i] for i in corrupt), silent) # not those before a recording that is joined on
     return index if not sound or _is_credible(index.times()) else replace(index, trusted=False)
 
 # %% ../../nbs/video/04_sampling.ipynb #e4c70346
@@ -202,7 +204,10 @@ def _scan(
     damage = Damage()
     index = index_packets(path, damage)
     sizes = _stored_sizes(path, index.heads) if len(index.heads) > 1 else ()
-    return VideoScan(index, damage, sizes, find_gaps(index.times(), index.duration) if index.trusted else [])
+    gaps = find_gaps(index.times(), index.duration) if index.trusted else []
+    if index.silent and any(end - start > HOLE*index.duration for start, end in gaps): # what follows may need what is lost: decode everything
+        index = replace(index, trusted=False)
+    return VideoScan(index, damage, sizes, gaps)
 
 def scan_video(
     path:Path, # A video file
