@@ -65,7 +65,7 @@ def hide_folders(
     for place in sorted(places, key=len, reverse=True): text = text.replace(f'{place}/', '').replace(f'{place}\\', '')
     for name in {path.name for path in known} - {''}:
         text = re.sub(rf"""(?<![\w.:/\\])(?:/|[A-Za-z]:[/\\])[^'":\n]*[/\\](?={re.escape(name)})""", '', text)
-    for place in (str(Path.cwd()), str(Path.home()), tempfile.gettempdir()): text = text.replace(f'{place}/', '/root/') if place != '/' else text
+    for place in (str(Path.cwd()), str(Path.home()), tempfile.gettempdir()): text = text.replace(f'{place}/', '/place/') if place != '/' else text
     return _FOLDERS.sub('', text)
 
 # %% ../../nbs/core/01_errors.ipynb #e3075a63
