@@ -46,7 +46,7 @@ def model_folders()->tuple[Path, ...]: # The wheel's, then the checkout's
 # %% ../../nbs/core/04_models.ipynb #cdd9bb09
 @cache
 def model_path(
-    name:str, # File name, such as `face_detection_yunet_2023mar.onnx`
+    name:str, # File name, such as `face_detection_yunet_2023mar_merged.onnx`
 )->Path: # Absolute path of the checked file
     "Find a model that travels with `fea`; raises `ModelError` when it is missing or altered"
     for folder in model_folders():

@@ -7,17 +7,14 @@ __all__ = ['MIN_FACE', 'DETECTOR_MODEL', 'SCORE_THRESHOLD', 'LONG_SIDE', 'SECOND
            'is_classifiable', 'shrink', 'FaceDetector', 'eye_angle', 'crop_face']
 
 # %% ../../nbs/faces/01_detection.ipynb #eee9a2d1
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from threading import Lock
 
 import cv2
 import numpy as np
 
-from ..core.errors import ModelError
 from ..core.models import model_path
+from .yunet import open_network
 
 # %% ../../nbs/faces/01_detection.ipynb #f26365c8
 @dataclass(frozen=True)
@@ -68,24 +65,11 @@ def _check_image(
         what = f'{image.dtype} array of shape {image.shape}' if isinstance(image, np.ndarray) else type(image).__name__
         raise ValueError(f'an image is a uint8 array of shape (height, width, 3) in RGB, not a {what}')
 
-# %% ../../nbs/faces/01_detection.ipynb #b300e0e4
-_LOG_LEVEL_LOCK = Lock()
-
-@contextmanager
-def _quiet_opencv()->Iterator[None]: # Use it in a `with` statement
-    "Keep OpenCV from writing to the terminal inside the block"
-    with _LOG_LEVEL_LOCK: # the level belongs to the process, and detectors are opened in several threads
-        before = cv2.utils.logging.getLogLevel()
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-        try: yield
-        finally: cv2.utils.logging.setLogLevel(before)
-
 # %% ../../nbs/faces/01_detection.ipynb #1b33fe88
-DETECTOR_MODEL = 'face_detection_yunet_2023mar.onnx'
+DETECTOR_MODEL = 'face_detection_yunet_2023mar_merged.onnx'
 SCORE_THRESHOLD = .7
 LONG_SIDE = 480 # px
 SECOND_SCALE, SECOND_MARGIN = 2., .1 # Where nothing was found: a picture so many times larger, and a threshold so much lower
-_NMS_THRESHOLD = .3 # Boxes that overlap more than this (intersection over union) are one face; YuNet's own default
 
 # %% ../../nbs/faces/01_detection.ipynb #3406ca82
 def shrink(
@@ -101,7 +85,7 @@ def shrink(
 
 # %% ../../nbs/faces/01_detection.ipynb #98eede1e
 class FaceDetector:
-    "YuNet, opened once; one object per thread. Raises `ModelError` when the model file is missing, altered or of another kind"
+    "YuNet, opened once, for any number of threads. Raises `ModelError` when the model file is missing, altered or of another kind"
     def __init__(self,
         model:str|Path|None=None, # A YuNet file in ONNX; None: the one that travels with fea
         score_threshold:float=SCORE_THRESHOLD, # Faces below this are dropped, 0 to 1
@@ -111,7 +95,7 @@ class FaceDetector:
         if not 0 <= score_threshold <= 1: raise ValueError(f'score_threshold lies between 0 and 1, not at {score_threshold}')
         if long_side < 32: raise ValueError(f'long_side is at least 32 px, not {long_side}')
         self.long_side, self.score_threshold, self.second_look = long_side, score_threshold, second_look
-        self.net = _open_yunet(model_path(DETECTOR_MODEL) if model is None else Path(model), score_threshold)
+        self.network = open_network(model_path(DETECTOR_MODEL) if model is None else Path(model))
 
     def detect(self,
         image:np.ndarray, # RGB uint8, shape (height, width, 3), upright
@@ -123,32 +107,13 @@ class FaceDetector:
         return self.look(image, shrink(image, round(SECOND_SCALE * self.long_side), SECOND_SCALE), max(0., self.score_threshold - SECOND_MARGIN))
 
     def look(self,
-        image:np.ndarray, # The picture
+        image:np.ndarray, # The picture, of which only the size is asked
         small:np.ndarray, # The same, scaled as the network shall see it
         score_threshold:float, # Faces below this are dropped, 0 to 1
     )->list[Face]: # From left to right, px of the picture
         "One look"
-        height, width = small.shape[:2]
-        self.net.setInputSize((width, height))
-        self.net.setScoreThreshold(score_threshold)
-        rows = self.net.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1]
-        scale = np.array([image.shape[1]/width, image.shape[0]/height], np.float32)
-        return sorted(([] if rows is None else [_face_from_row(row, scale) for row in rows]), key=lambda face: face.x)
-
-# %% ../../nbs/faces/01_detection.ipynb #6b1ab8e7
-def _open_yunet(
-    path:Path, # ONNX file
-    score_threshold:float, # 0 to 1
-)->cv2.FaceDetectorYN: # Ready for `setInputSize`
-    "Open and try a YuNet file; raises `ModelError`"
-    try: data = np.frombuffer(path.read_bytes(), np.uint8) # by content: OpenCV cannot open every path on Windows
-    except OSError as e: raise ModelError(f'{path}: not readable ({type(e).__name__}); a YuNet face detector is needed') from e
-    with _quiet_opencv():
-        try:
-            net = cv2.FaceDetectorYN.create('onnx', data, np.empty(0, np.uint8), (32, 32), score_threshold, _NMS_THRESHOLD, 5000)
-            net.detect(np.zeros((32, 32, 3), np.uint8))
-        except cv2.error as e: raise ModelError(f'{path}: not a YuNet face detector that OpenCV {cv2.__version__} can open') from e
-    return net
+        scale = np.array([image.shape[1]/small.shape[1], image.shape[0]/small.shape[0]], np.float32)
+        return sorted((_face_from_row(row, scale) for row in self.network.find(small, score_threshold)), key=lambda face: face.x)
 
 # %% ../../nbs/faces/01_detection.ipynb #09e83d55
 def _face_from_row(

@@ -30,7 +30,7 @@ from .network import create_network
 _FILES = { # What a model folder may hold, and under which licence
     'model.onnx': ('expression model, which `fea analyze` runs', 'Apache-2.0'),
     'model.safetensors': ('the weights for PyTorch', 'Apache-2.0'),
-    'face_detection_yunet_2023mar.onnx': ('face detector YuNet', 'MIT'),
+    'face_detection_yunet_2023mar_merged.onnx': ('face detector YuNet', 'MIT'),
 }
 
 def model_files(
