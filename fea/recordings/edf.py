@@ -17,7 +17,7 @@ import pandas as pd
 
 from ..core.errors import InputError
 from .clocks import SPARSEST
-from .signals import TRIGGERS, Recording, Signal, join_markers, make_markers, trigger_markers
+from .signals import TRIGGERS, Recording, Signal, describe_edge, join_markers, make_markers, trigger_markers
 from .units import channel_kind, choose_channels, parse_unit
 
 # %% ../../nbs/recordings/05_edf.ipynb #c072ec40
@@ -32,6 +32,7 @@ class _EdfHeader:
     width:int # Bytes of a sample: 2 (EDF) or 3 (BDF)
     variant:str # `EDF`, `EDF+C`, `EDF+D`, `BDF`, `BDF+C` or `BDF+D`
     started:datetime|None # As the recorder's clock showed it
+    clock:str # The same as written, dd.mm.yy hh.mm.ss
     offset:int # First byte of the data
     promised:int # Records that the header announces; −1: not known
     records:int # Whole records that are there
@@ -79,15 +80,18 @@ def _read_edf_header(
         samples = np.array([int(value) for value in fields['samples']])
         limits = np.array([[float(value.replace(',', '.')) for value in fields[name]] for name, _ in _FIELDS[3:7]])
         signals = [size for size, label in zip(samples, fields['labels'], strict=True) if not label.endswith('Annotations')]
-        if (samples < 0).any() or not samples.sum() or not np.isfinite(limits).all() or not 0 <= seconds < 1e6: raise ValueError
-        if signals and max(signals) > _FASTEST*seconds: raise ValueError # notes alone may stand in records without a length
+        if (samples < 0).any() or not samples.sum() or not np.isfinite(limits).all(): raise ValueError
     except ValueError as e: raise InputError(f'{path}: the header is cut short or damaged; export the recording again') from e
+    if not 0 <= seconds < 1e6 or (signals and max(signals) > _FASTEST*seconds): # notes alone may stand in records without a length
+        raise InputError(f'{path}: the header says that a record of {max(signals, default=0)} samples lasts {text[236:244].strip()} s, '
+                         'which cannot be; export the recording again')
     width, variant = (2, 'EDF') if first[0] == 48 else (3, 'BDF')
     found = (path.stat().st_size - offset)//(int(samples.sum())*width)
     kept = found if records < 0 else min(records, found)
     plus = text[184:228].strip().upper()[3:5]
     started = _edf_start(text[80:160], text[160:168], text[168:176])
-    return _EdfHeader(path, width, variant + (plus if plus in ('+C', '+D') else ''), started, offset, records, max(int(kept), 0), seconds,
+    return _EdfHeader(path, width, variant + (plus if plus in ('+C', '+D') else ''), started,
+                     f'{text[160:168].strip()} {text[168:176].strip()}', offset, records, max(int(kept), 0), seconds,
                      tuple(fields['labels']), tuple(fields['units']), _edf_scale(limits), samples)
 
 # %% ../../nbs/recordings/05_edf.ipynb #cad438d0
@@ -147,7 +151,7 @@ def _record_begins(
 )->np.ndarray: # When each record begins, float (records,), s, from the first; rising
     "When records begin; raises `InputError` when two overlap, or when they lie so far apart that they are no one recording"
     even = np.arange(header.records)*header.seconds
-    if header.variant[3:] == '' or np.isnan(begins).any(): return even
+    if header.variant[3:] == '' or not np.isfinite(begins).all(): return even
     begins = begins - begins[0]
     late = np.diff(begins) - header.seconds
     overlap = np.flatnonzero(late < -.5/max(header.samples.max(), 1)*header.seconds)
@@ -210,7 +214,8 @@ def _edf_kind(
     "What a channel holds"
     if label in (names or {}): return channel_kind(label, names)
     if label.lower() in TRIGGERS: return 'trigger'
-    return 'eeg' if header.width == 3 and re.fullmatch(r'[A-H]\d{1,2}', label) else channel_kind(label)
+    biosemi = header.width == 3 and re.fullmatch(r'[A-H]\d{1,2}', label) and 'A3' in header.labels
+    return 'eeg' if biosemi else channel_kind(label, None, header.units[header.labels.index(label)] if label in header.labels else '')
 
 # %% ../../nbs/recordings/05_edf.ipynb #a5a62033
 def _edf_notes(
@@ -220,6 +225,7 @@ def _edf_notes(
     "What a user has to know about a file"
     notes = []
     if header.started: notes.append('EDF has no time zone: the start is what the clock of the recorder showed, taken as UTC')
+    elif header.clock[9:] > '23.59.59': notes.append(f'the start {header.clock} is no time of day: the recording has no date')
     if header.promised > header.records:
         notes.append(f'cut short: the header announces {header.promised*header.seconds:g} s, {header.records*header.seconds:g} s are there')
     pauses = np.diff(begins) - header.seconds
@@ -228,18 +234,34 @@ def _edf_notes(
     return notes
 
 # %% ../../nbs/recordings/05_edf.ipynb #dcba55a2
+_SPREAD = .05 # physical values per integer below which codes may be spread over the range of the converter
+
+def _read_codes(
+    header:_EdfHeader, # Of the file
+    channel:int, # With codes
+    begins:np.ndarray, # When records begin, float (records,), s
+)->np.ndarray: # Int64 (samples,); in a pause the line is held
+    "The codes of a trigger channel, from the integers of the file"
+    count, records = int(header.samples[channel]), _edf_records(header)
+    runs, columns = list(_runs_of_records(begins, header.seconds, count/header.seconds)), _edf_columns(header, channel)
+    places = np.concatenate([at + np.arange((end - first)*count) for first, end, at in runs])
+    codes = np.concatenate([_edf_integers(records[first:end, columns], header.width).astype(np.int64) for first, end, _ in runs])
+    gain, add = header.scale[channel]
+    levels = np.unique(codes)*gain + add
+    if abs(gain) < _SPREAD and np.abs(levels - np.rint(levels)).max() <= .51*abs(gain): codes = np.rint(codes*gain + add).astype(np.int64)
+    elif header.width == 3: codes = codes & 0xFFFF
+    elif gain == 1 and add == round(add): codes = codes + int(add)
+    return codes[np.searchsorted(places, np.arange(places[-1] + 1), 'right') - 1]
+
 def _edf_markers(
     header:_EdfHeader, # Of the file
-    begins:np.ndarray, # When records begin, float (records,), s
-    triggers:Sequence[int], # Channels with codes
+    codes:Mapping[int, np.ndarray], # Of the trigger channels, from `_read_codes`
     notes:Sequence[tuple[float, str]], # Annotations with their times from the first record, s
+    edge:str='auto', # Which changes are markers, see `EDGES`
 )->pd.DataFrame: # Columns `MARKER_COLUMNS`
     "Annotations and changes of the trigger channels"
     tables = [make_markers([time for time, _ in notes], [text for _, text in notes], 'annotations')]
-    for channel in triggers:
-        codes = pd.Series(_read_channels(header, [channel], begins)[0]).ffill().to_numpy(np.int64) # in a pause the line is held
-        if header.width == 3: codes &= 0xFFFF
-        tables.append(trigger_markers(codes, header.samples[channel]/header.seconds, header.labels[channel]))
+    tables += [trigger_markers(values, header.samples[i]/header.seconds, header.labels[i], 0., edge) for i, values in codes.items()]
     return join_markers(tables)
 
 # %% ../../nbs/recordings/05_edf.ipynb #890458f2
@@ -247,13 +269,15 @@ def read_edf(
     path:str|Path, # `.edf` or `.bdf`
     kinds:Sequence[str]|None=None, # Kinds wanted; None: all
     names:Mapping[str, str]|None=None, # What the user says of channels: name → kind
+    edge:str='auto', # Which changes of a trigger channel are markers, see `EDGES`
 )->Recording: # Signals in the units of the file
     "A whole file; raises `InputError` when it is damaged, holds no signals, or lacks a kind"
     header = _read_edf_header(path)
     if not header.records or header.seconds <= 0:
         raise InputError(f'{path} holds no signals: it is cut short after the header, or has annotations only')
     begins, texts = _read_annotations(header)
-    first = 0. if np.isnan(begins[:1]).any() else float(begins[0])
+    first = float(begins[0]) if abs(begins[0]) < 1e9 else 0.
+    texts = [(time, text) for time, text in texts if abs(time) < 1e9]
     begins = _record_begins(header, begins)
     found = [_edf_kind(header, label, names) for label in header.labels]
     data = [i for i, label in enumerate(header.labels) if label not in _ANNOTATIONS and found[i] != 'trigger' and header.samples[i]]
@@ -263,7 +287,8 @@ def read_edf(
         group = [i for i in chosen if header.samples[i] == count]
         for i, values in zip(group, _read_channels(header, group, begins), strict=True):
             signals[i] = Signal(header.labels[i], found[i], parse_unit(header.units[i]), count/header.seconds, 0., values)
-    triggers = [i for i, kind in enumerate(found) if kind == 'trigger']
-    markers = _edf_markers(header, begins, triggers, [(time - first, text) for time, text in texts])
+    codes = {i: _read_codes(header, i, begins) for i, kind in enumerate(found) if kind == 'trigger' and header.samples[i]}
+    markers = _edf_markers(header, codes, [(time - first, text) for time, text in texts], edge)
+    said = [*_edf_notes(header, begins), *filter(None, (describe_edge(values, header.labels[i], edge) for i, values in codes.items()))]
     started = (header.started + timedelta(seconds=first)).replace(tzinfo=UTC) if header.started else None
-    return Recording(str(path), header.variant, tuple(signals[i] for i in chosen), markers, started, tuple(_edf_notes(header, begins)))
+    return Recording(str(path), header.variant, tuple(signals[i] for i in chosen), markers, started, tuple(said))

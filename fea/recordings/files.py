@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ import numpy as np
 import pandas as pd
 
 from ..core.errors import InputError
+from .clocks import SPARSEST
 from .devices import read_device
 from .edf import read_edf
-from .signals import Recording, Signal, join_markers, load_library, make_markers, normalise_units, trigger_markers
-from .units import KINDS, channel_kind, choose_channels, guess_kind, parse_unit
+from .signals import Recording, Signal, describe_edge, join_markers, load_library, make_markers, normalise_units, trigger_markers
+from .units import KINDS, channel_kind, choose_channels, guess_kind, is_reference, parse_unit
 from .xdf import read_xdf
 
 # %% ../../nbs/recordings/08_files.ipynb #28797c88
@@ -70,12 +72,14 @@ def _mne_kind(
     name:str, # Of a channel
     kind:str, # MNE's type of it
     names:Mapping[str, str]|None=None, # What the user says of channels: name → kind
+    unit:str='', # Of the channel, as its maker wrote it
 )->str: # A name in `KINDS`, or `trigger`
     "What a channel measures"
     if name in (names or {}): return channel_kind(name, names)
     if kind in _MNE_KINDS: return _MNE_KINDS[kind]
-    guess = guess_kind(name)
-    return 'eeg' if guess == 'other' and kind == 'eeg' and not name.lower().startswith(_SPARE) else guess
+    guess = guess_kind(name, unit)
+    spare = name.lower().startswith(_SPARE) or is_reference(name) or guess_kind(name) != 'other' or parse_unit(unit) not in ('', 'V', 'mV', 'µV', 'nV')
+    return 'eeg' if guess == 'other' and kind == 'eeg' and not spare else guess
 
 # %% ../../nbs/recordings/08_files.ipynb #19c9040a
 def _mne_signals(
@@ -84,9 +88,11 @@ def _mne_signals(
     units:Sequence[tuple[str, float]], # Of each channel: unit to hand on, and what MNE's values are multiplied with for it
     kinds:Sequence[str]|None, # Kinds wanted; None: all
     names:Mapping[str, str]|None, # What the user says of channels: name → kind
-)->tuple[list[Signal], list[pd.DataFrame], bool]: # Signals, markers of trigger channels, and whether the file broke off
+    edge:str='auto', # Which changes of a trigger channel are markers, see `EDGES`
+)->tuple[list[Signal], list[pd.DataFrame], list[str]]: # Signals, markers of trigger channels, and what a user has to know
     "Channels of an MNE recording; raises `InputError` when there is none of a kind"
-    rate, found = float(raw.info['sfreq']), [_mne_kind(name, kind, names) for name, kind in zip(raw.ch_names, raw.get_channel_types(), strict=True)]
+    rate, types = float(raw.info['sfreq']), raw.get_channel_types()
+    found = [_mne_kind(name, kind, names, unit) for name, kind, (unit, _) in zip(raw.ch_names, types, units, strict=True)]
     data = [i for i, kind in enumerate(found) if kind != 'trigger']
     chosen = [data[i] for i in choose_channels(str(path), [(raw.ch_names[i], found[i]) for i in data], kinds)]
     values, cut = _read_block(raw, chosen, np.array([units[i][1] for i in chosen])) if chosen else (np.empty((0, 0), np.float32), False)
@@ -94,8 +100,9 @@ def _mne_signals(
     signals = [Signal(raw.ch_names[i], found[i], units[i][0], rate, 0., row) for i, row in zip(chosen, values, strict=True)]
     triggers = [i for i, kind in enumerate(found) if kind == 'trigger']
     codes, broke = _read_block(raw, triggers, np.ones(len(triggers))) if triggers else (np.empty((0, 0), np.float32), False)
-    tables = [trigger_markers(row.astype(np.int64), rate, raw.ch_names[i]) for i, row in zip(triggers, codes, strict=True)]
-    return signals, tables, cut or broke
+    lines = [(raw.ch_names[i], row.astype(np.int64)) for i, row in zip(triggers, codes, strict=True)]
+    notes = ['cut short: the end of the file is missing']*(cut or broke) + [describe_edge(row, name, edge) for name, row in lines]
+    return signals, [trigger_markers(row, rate, name, 0., edge) for name, row in lines], [note for note in notes if note]
 
 # %% ../../nbs/recordings/08_files.ipynb #0feee429
 _SEGMENT = re.compile(r'^Mk\d+=New Segment,[^,]*,(\d+),\d+,\d+(?:,(\d{20}))?', re.MULTILINE) # position in samples from 1, date
@@ -113,24 +120,40 @@ def _brainvision_field(
     return found[1].strip().replace('$b', path.stem) if found else ''
 
 # %% ../../nbs/recordings/08_files.ipynb #0cca1192
+def _parse_date(
+    text:str, # Twenty digits: YYYYMMDDhhmmssuuuuuu
+)->datetime|None: # None when there is none, or none that can be
+    "The date of a marker"
+    try: return datetime.strptime(text, '%Y%m%d%H%M%S%f') if text and int(text) else None
+    except ValueError: return None
+
 def _segment_places(
     text:str, # Of the `.vmrk` file
     rate:float, # Hz
     count:int, # Samples
 )->tuple[list[tuple[int, int, int]], bool]: # Segments: first sample, end, place of the first on the clock; and whether a date is missing
-    "Where the pieces of a paused recording belong; raises `InputError` when one begins before the last one ends"
-    marks = [(int(place) - 1, date) for place, date in _SEGMENT.findall(text)]
-    marks = [mark for mark in marks if 0 <= mark[0] < count] or [(0, '')]
-    ends = [place for place, _ in marks[1:]] + [count]
-    dates = [datetime.strptime(date, '%Y%m%d%H%M%S%f') if date and int(date) else None for _, date in marks]
+    "Where the pieces of a paused recording belong; raises `InputError` when one begins before the last one ends, or years after it"
+    marks = {int(place) - 1: date for place, date in _SEGMENT.findall(text) if len(place) < 16 and 0 < int(place) <= count} or {0: ''}
+    begins = sorted(marks)
+    dates, ends = [_parse_date(marks[begin]) for begin in begins], [*begins[1:], count]
     first, undated = dates[0], any(date is None for date in dates[1:])
-    places = [begin if undated or first is None or date is None else marks[0][0] + round((date - first).total_seconds()*rate)
-              for (begin, _), date in zip(marks, dates, strict=True)]
-    for (begin, _), end, place, following in zip(marks, ends, places, places[1:], strict=False):
-        if following < place + end - begin - rate*.01:
-            raise InputError(f'segment at sample {end + 1} begins {following/rate:.3f} s after the start, before the one in front of it ends; '
+    segments = list[tuple[int, int, int]]()
+    for begin, end, date in zip(begins, ends, dates, strict=True):
+        after = segments[-1][2] + segments[-1][1] - segments[-1][0] if segments else begin
+        place = after if undated or first is None or date is None else begins[0] + round((date - first).total_seconds()*rate)
+        if place < after - max(rate*.01, 1):
+            raise InputError(f'segment at sample {begin + 1} begins {place/rate:.3f} s after the start, before the one in front of it ends; '
                              'the clock was set back: export the segments one by one')
-    return [(begin, end, place) for (begin, _), end, place in zip(marks, ends, places, strict=True)], undated and len(marks) > 1
+        segments.append((begin, end, after if place <= after + 1 else place)) # within a sample of its end: no pause
+    if segments[-1][2] > max(SPARSEST*count, 3600*rate):
+        raise InputError(f'{count/rate:.0f} s of data are spread over {segments[-1][2]/rate:.0f} s by the dates of its segments; export them one by one')
+    return segments, undated and len(segments) > 1
+
+def _count_pauses(
+    segments:Sequence[tuple[int, int, int]], # From `_segment_places`
+)->int: # Of known length
+    "How often a recorder was paused"
+    return sum(place > before + end - begin for (begin, end, before), (_, _, place) in pairwise(segments))
 
 # %% ../../nbs/recordings/08_files.ipynb #3fd20634
 def _spread_segments(
@@ -153,6 +176,7 @@ def _read_brainvision(
     path:str|Path, # `.vhdr`
     kinds:Sequence[str]|None=None, # Kinds wanted; None: all
     names:Mapping[str, str]|None=None, # What the user says of channels: name → kind
+    edge:str='auto', # Which changes of a trigger channel are markers, see `EDGES`
 )->Recording: # Signals in the units of the file
     "A BrainVision recording; raises `InputError` when one of its files is missing or damaged, or a kind is not there"
     path = Path(path)
@@ -163,13 +187,13 @@ def _read_brainvision(
         raw = mne.io.read_raw_brainvision(path)
         labels = [raw._orig_units.get(name, '') for name in raw.ch_names]
         units = [(parse_unit(label), _SI_FACTORS.get(label, 1.)) for label in labels]
-        signals, tables, _ = _mne_signals(path, raw, units, kinds, names)
+        signals, tables, said = _mne_signals(path, raw, units, kinds, names, edge)
         onsets, texts = np.asarray(raw.annotations.onset, float), [str(text) for text in raw.annotations.description]
         started, rate, count = raw.info['meas_date'], float(raw.info['sfreq']), raw.n_times
     try: segments, undated = _segment_places(marker_file.read_bytes().decode('utf-8', 'replace') if marker_file.is_file() else '', rate, count)
     except InputError as e: raise InputError(f'{path}: {e}') from e
     signals, onsets = _spread_segments(signals, onsets, segments)
-    notes = _brainvision_notes(path, data, marker_file, count, len(segments), undated, started)
+    notes = _brainvision_notes(path, data, marker_file, count, len(segments) - 1 if undated else _count_pauses(segments), undated, started) + said
     markers = join_markers([make_markers(onsets, texts, 'annotations'), *tables])
     return Recording(str(path), 'BrainVision', tuple(signals), markers, started, tuple(notes))
 
@@ -179,7 +203,7 @@ def _brainvision_notes(
     data:Path, # `.eeg`
     markers:Path, # `.vmrk`
     count:int, # Samples that were read
-    segments:int, # Pieces
+    pauses:int, # Of the recorder
     undated:bool, # Whether the length of a pause is unknown
     started:datetime|None, # As the markers say
 )->list[str]: # Sentences
@@ -191,8 +215,9 @@ def _brainvision_notes(
     width = size*int(_brainvision_field(path, 'NumberOfChannels') or 1)
     if data.stat().st_size % width: notes.append(f'cut short: {data.name} ends within a sample')
     if not markers.is_file(): notes.append('the file of markers is not there')
-    if undated: notes.append(f'the recorder was paused {segments - 1} times for an unknown time: later times are too early')
-    elif segments > 1: notes.append(f'the recorder was paused {segments - 1} times: kept as gaps')
+    times = f'{pauses} time{"s"*(pauses > 1)}'
+    if undated: notes.append(f'the recorder was paused {times} for an unknown time: later times are too early')
+    elif pauses: notes.append(f'the recorder was paused {times}: kept as gaps')
     return notes
 
 # %% ../../nbs/recordings/08_files.ipynb #f61eff24
@@ -203,13 +228,14 @@ def _read_fif(
     path:str|Path, # `.fif` or `.fif.gz`
     kinds:Sequence[str]|None=None, # Kinds wanted; None: all
     names:Mapping[str, str]|None=None, # What the user says of channels: name → kind
+    edge:str='auto', # Which changes of a trigger channel are markers, see `EDGES`
 )->Recording: # Signals in the units of the file
     "A FIF recording; raises `InputError` when it is damaged or a kind is not there"
     path = Path(path)
     with _quiet_mne(path, 'FIF') as mne:
         raw = mne.io.read_raw_fif(path)
         units = [(_FIF_UNITS.get(int(channel['unit']), ''), 1.) for channel in raw.info['chs']]
-        signals, tables, cut = _mne_signals(path, raw, units, kinds, names)
+        signals, tables, told = _mne_signals(path, raw, units, kinds, names, edge)
         notes = raw.annotations
         onsets = np.asarray(notes.onset, float) - (raw.first_time if notes.orig_time else 0.)
         events = list(zip(onsets, notes.duration, [str(text) for text in notes.description], strict=True))
@@ -218,7 +244,7 @@ def _read_fif(
     for onset, length in skips:
         for signal in signals: signal.values[max(round(onset*signal.rate), 0):max(round((onset + length)*signal.rate), 0)] = np.nan
     kept = [(onset, text) for onset, _, text in events if text != _SKIPPED]
-    said = ['cut short: the end of the file is missing']*cut + [f'{len(skips)} pauses in the acquisition: kept as gaps']*bool(skips)
+    said = told + [f'{len(skips)} pauses in the acquisition: kept as gaps']*bool(skips)
     markers = join_markers([make_markers([onset for onset, _ in kept], [text for _, text in kept], 'annotations'), *tables])
     return Recording(str(path), 'FIF', tuple(signals), markers, started, tuple(said))
 

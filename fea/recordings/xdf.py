@@ -21,8 +21,8 @@ import pandas as pd
 
 from ..core.errors import InputError
 from .clocks import Grid, check_clock, fit_grid
-from .signals import TRIGGERS, Recording, Signal, join_markers, load_library, make_markers, trigger_markers
-from .units import channel_kind, choose_channels, guess_kind, parse_unit
+from .signals import TRIGGERS, Recording, Signal, describe_edge, join_markers, load_library, make_markers, trigger_markers
+from .units import channel_kind, choose_channels, guess_kind, is_reference, parse_unit
 
 # %% ../../nbs/recordings/06_xdf.ipynb #0c4b91bc
 def _whole_chunks(
@@ -111,11 +111,12 @@ def _xdf_kind(
     names:Mapping[str, str]|None=None, # What the user says of channels: name → kind
 )->str: # A name in `KINDS`, or `trigger`
     "What a channel measures: by its label, then its type, then the type and the name of its stream"
-    label, _, kind = channel
+    label, unit, kind = channel
     if label in (names or {}): return channel_kind(label, names)
     if label.lower() in (*TRIGGERS, 'trg') or kind.lower() in TRIGGERS: return 'trigger'
-    if kind.lower() in ('aux', 'misc'): return guess_kind(label)
-    guesses = [guess_kind(text) for text in (label, kind, _stream_text(stream, 'type'), _stream_text(stream, 'name'))]
+    if kind.lower() in ('aux', 'misc'): return guess_kind(label, unit)
+    if is_reference(label) and not any(name == 'A3' for name, _, _ in _stream_channels(stream)): return 'other'
+    guesses = [guess_kind(text, unit) for text in (label, kind, _stream_text(stream, 'type'), _stream_text(stream, 'name'))]
     return next((guess for guess in guesses if guess != 'other'), 'other')
 
 # %% ../../nbs/recordings/06_xdf.ipynb #0a94e2df
@@ -198,15 +199,22 @@ def _sort_streams(
     return signals, markers, notes
 
 # %% ../../nbs/recordings/06_xdf.ipynb #59640f5c
+def _xdf_codes(
+    even:_EvenStream, # A stream of signals
+    channel:int, # One that holds codes
+)->np.ndarray: # Int64 (places,); during a gap the line is taken to stay as it was
+    "The codes of a trigger channel"
+    values = np.nan_to_num(np.asarray(even.stream['time_series'], float)[:, channel]).astype(np.int64)
+    return values[np.searchsorted(even.grid.places, np.arange(even.grid.places[-1] + 1), 'right') - 1]
+
 def _xdf_triggers(
     even:_EvenStream, # A stream of signals
     channel:int, # One that holds codes
     zero:float, # LSL time at which the recording's clock is 0, s
+    edge:str='auto', # Which changes are markers, see `EDGES`
 )->pd.DataFrame: # Columns `MARKER_COLUMNS`
-    "Changes of a trigger channel; during a gap it is taken to stay as it was"
-    values = np.asarray(even.stream['time_series'])[:, channel].astype(np.int64)
-    codes = values[np.searchsorted(even.grid.places, np.arange(even.grid.places[-1] + 1), 'right') - 1]
-    return trigger_markers(codes, even.grid.rate, _stream_channels(even.stream)[channel][0], even.grid.start - zero)
+    "Changes of a trigger channel"
+    return trigger_markers(_xdf_codes(even, channel), even.grid.rate, _stream_channels(even.stream)[channel][0], even.grid.start - zero, edge)
 
 # %% ../../nbs/recordings/06_xdf.ipynb #79599d50
 @dataclass(frozen=True, eq=False)
@@ -238,6 +246,7 @@ def read_xdf(
     path:str|Path, # `.xdf`, `.xdfz` or `.xdf.gz`
     kinds:Sequence[str]|None=None, # Kinds wanted; None: all
     names:Mapping[str, str]|None=None, # What the user says of channels: name → kind
+    edge:str='auto', # Which changes of a trigger channel are markers, see `EDGES`
 )->Recording: # Signals in the units of the file
     "A whole file; raises `InputError` when it is damaged, empty, lacks a kind, or has a clock that runs backwards"
     streams, header, cut = _load_streams(path)
@@ -251,5 +260,7 @@ def read_xdf(
                 for even in signals for i, channel in enumerate(_stream_channels(even.stream))]
     made = _xdf_signals(path, [channel for channel in channels if channel.kind != 'trigger'], kinds, zero)
     tables = [_stream_markers(stream, zero, path) for stream in marks]
-    tables += [_xdf_triggers(channel.even, channel.index, zero) for channel in channels if channel.kind == 'trigger']
+    lines = [channel for channel in channels if channel.kind == 'trigger']
+    tables += [_xdf_triggers(line.even, line.index, zero, edge) for line in lines]
+    notes += filter(None, (describe_edge(_xdf_codes(line.even, line.index), line.label, edge) for line in lines))
     return Recording(str(path), 'XDF', tuple(made), join_markers(tables), _xdf_started(header), tuple(notes))
