@@ -39,41 +39,34 @@ def check_heart(
                          f' {signal.kind} needs {_LOWEST_RATES[signal.kind]:g} or more')
 
 # %% ../../nbs/biosignals/07_beats.ipynb #841a033f
-def _upside_down(
-    clean:np.ndarray, # Filtered ECG or pulse, float (n,)
+def _clean_heart(
+    values:np.ndarray, # Signal without gaps, float (n,)
     rate:float, # Samples per second
     kind:str, # 'ecg' or 'ppg'
-)->bool: # Whether it must be turned over
-    "Whether the signal stands on its head"
-    if kind == 'ppg':
-        slope = np.diff(clean)
-        return bool(np.mean((slope - slope.mean())**3) < -.1 * slope.std()**3)
-    width = round(2 * rate) # holds a beat
-    blocks = clean[:len(clean) // width * width].reshape(-1, width)
-    largest = np.take_along_axis(blocks, np.abs(blocks).argmax(1)[:, None], 1)
-    return bool(len(largest) and np.median(largest) < 0)
+    mains:float=50., # Frequency of the power line, Hz
+)->np.ndarray: # Float (n,)
+    "Without drift and hum"
+    nk = load_library('neurokit2')
+    if kind == 'ecg': return np.asarray(nk.ecg_clean(values, sampling_rate=rate, powerline=mains))
+    return np.asarray(nk.ppg_clean(values, sampling_rate=rate))
 
 # %% ../../nbs/biosignals/07_beats.ipynb #d57db873
 _AVERAGED = 1.5 # s of ECG that a steep slope is compared with
 
 def _detect_beats(
-    values:np.ndarray, # Signal without gaps, float (n,)
+    clean:np.ndarray, # From `_clean_heart`, as it stands, or turned over
     rate:float, # Samples per second
     kind:str, # 'ecg' or 'ppg'
-    mains:float=50., # Frequency of the power line, Hz
-)->tuple[np.ndarray, np.ndarray, bool]: # Beats, float (k,), samples; filtered signal, upright, float (n,); whether it was turned over
+)->np.ndarray: # Float (k,), samples
     "Beats that a detector sees, true or not"
     nk = load_library('neurokit2')
-    clean = nk.ecg_clean(values, sampling_rate=rate, powerline=mains) if kind == 'ecg' else nk.ppg_clean(values, sampling_rate=rate)
-    turned = _upside_down(clean, rate, kind)
-    if turned: clean = -clean
-    if np.ptp(clean) == 0: return np.zeros(0), clean, False
+    if np.ptp(clean) == 0: return np.zeros(0)
     if kind == 'ecg': found = nk.ecg_findpeaks(clean, sampling_rate=rate, avgwindow=_AVERAGED)['ECG_R_Peaks']
     else: found = nk.ppg_findpeaks(clean, sampling_rate=rate)['PPG_Peaks']
     peaks = np.asarray(found, int)
     peaks = peaks[(peaks > 0) & (peaks < len(clean) - 1)]
     curved = clean[peaks - 1] - 2 * clean[peaks] + clean[peaks + 1] < 0
-    return refine_peaks(clean, peaks[curved]), clean, turned
+    return refine_peaks(clean, peaks[curved])
 
 # %% ../../nbs/biosignals/07_beats.ipynb #d9edbeac
 _WINDOW = 10. # s that are judged together; Orphanidou et al. (2015)
@@ -96,6 +89,21 @@ def _likeness(
     scale = norms * np.linalg.norm(mean)
     return float(np.mean(shapes @ mean / scale)) if (scale > 0).all() else 0.
 
+# %% ../../nbs/biosignals/07_beats.ipynb #78a6f986
+_LATER = .2 # Of the power: how much more a pulse may resemble itself after two intervals
+
+def _repeats_later(
+    wave:np.ndarray, # Filtered pulse of one window, float (n,)
+    interval:float, # Between the beats that were found, samples
+)->bool: # Whether two intervals fit better than one
+    "Whether the true rhythm is slower than the beats that were found"
+    count, wave = len(wave), wave - wave.mean()
+    alike = np.fft.irfft(np.abs(np.fft.rfft(wave, 2 * count))**2)[:count] / np.arange(count, 0, -1)
+    near = max(1, int(interval / 10))
+    once, twice = round(interval), round(2 * interval)
+    if twice + 2 * near >= count: return False
+    return bool(alike[twice - 2 * near:twice + 2 * near + 1].max() - alike[once - near:once + near + 1].max() > _LATER * alike[0])
+
 # %% ../../nbs/biosignals/07_beats.ipynb #f4827fcd
 def _is_heart(
     clean:np.ndarray, # Filtered signal, float (n,)
@@ -105,28 +113,96 @@ def _is_heart(
     first:float, # Begin of the window, samples
     last:float, # End of the window, samples
 )->bool: # Whether the window passes all rules
-    "Orphanidou's rules for one window"
+    "Orphanidou's rules for one window, and ours for a pulse"
     inside = peaks[(peaks >= first) & (peaks < last)]
     if len(inside) < 3: return False
     intervals = np.diff(inside) / rate
     beats, pause = 60 / intervals.mean(), np.diff(np.r_[first, inside, last]).max() / rate
     if not _RATES[0] <= beats <= _RATES[1] or pause >= _PAUSE or intervals.max() > _RATIO * intervals.min(): return False
+    if kind == 'ppg' and _repeats_later(clean[int(first):int(last)], intervals.mean() * rate): return False
     return _likeness(clean, np.round(inside).astype(int), int(np.median(intervals) * rate / 2)) >= _ALIKE[kind]
+
+# %% ../../nbs/biosignals/07_beats.ipynb #e6e32972
+_BETTER = .1 # Share of the windows by which one way must be better, to win whatever the shape says
+_SKEWED = .1 # Skewness of a pulse below which its shape says nothing
+
+def _shape_of(
+    clean:np.ndarray, # Filtered ECG or pulse, float (n,)
+    rate:float, # Samples per second
+    kind:str, # 'ecg' or 'ppg'
+)->float: # Above 0: upright; below: upside down; 0: it does not say
+    "Which way up a signal looks, by the median over short windows"
+    width = round((2 if kind == 'ecg' else _WINDOW) * rate) # holds a beat, or several
+    blocks = clean[:len(clean) // width * width].reshape(-1, width)
+    if not len(blocks): return 0.
+    if kind == 'ecg': return float(np.median(np.take_along_axis(blocks, np.abs(blocks).argmax(1)[:, None], 1)))
+    centred = blocks - blocks.mean(1, keepdims=True)
+    skewness = float(np.median((centred**3).mean(1) / np.maximum(centred.std(1), 1e-12)**3))
+    return skewness if abs(skewness) >= _SKEWED else 0.
+
+def _is_upside_down(
+    upright:float, # Share of the windows that show a heart, as recorded
+    turned:float, # The same, turned over
+    shape:float, # From `_shape_of`, as recorded
+)->bool: # Whether it must be turned over
+    "Which way a recording is read"
+    if abs(upright - turned) > _BETTER: return turned > upright
+    return shape < 0
 
 # %% ../../nbs/biosignals/07_beats.ipynb #9652daac
 _FEWEST_BEATS = 10 # below which nothing can stand out
+_NEIGHBOURS = 5 # intervals to either side
+_SAME = .15 # Share of the usual interval
+_EARLY = .8 # of the usual interval
 
+def _usual_intervals(
+    intervals:np.ndarray, # Float (k,), s
+)->np.ndarray: # Float (k,), s
+    "Median of the intervals around each, without itself"
+    edge = np.full(_NEIGHBOURS, np.nan)
+    windows = np.lib.stride_tricks.sliding_window_view(np.r_[edge, intervals, edge], 2 * _NEIGHBOURS + 1).copy()
+    windows[:, _NEIGHBOURS] = np.nan
+    return np.nanmedian(windows, axis=1)
+
+# %% ../../nbs/biosignals/07_beats.ipynb #67693e07
+def _drop_extra(
+    beats:np.ndarray, # Of one run, float (k,), s, rising
+)->np.ndarray: # Which of them stay, bool (k,)
+    "Beats without those that stand within one usual interval"
+    intervals, stay = np.diff(beats), np.ones(len(beats), bool)
+    usual = _usual_intervals(intervals)
+    for i in range(len(intervals) - 1):
+        together = intervals[i] + intervals[i + 1]
+        if stay[i] and abs(together - usual[i]) < _SAME * usual[i]: stay[i + 1] = False
+    return stay
+
+def _fill_missing(
+    beats:np.ndarray, # Of one run, float (k,), s, rising
+)->np.ndarray: # Beats that must have been between them, float (m,), s
+    "Beats that were lost in intervals of two or three usual ones"
+    intervals = np.diff(beats)
+    ratio = intervals / _usual_intervals(intervals)
+    count = np.round(ratio)
+    lost = (count >= 2) & (count <= 3) & (np.abs(ratio - count) <= _SAME * count) & (np.r_[1., ratio[:-1]] > _EARLY)
+    filled = [beats[i] + intervals[i] * np.arange(1, count[i]) / count[i] for i in np.flatnonzero(lost)]
+    return np.concatenate(filled) if filled else np.zeros(0)
+
+# %% ../../nbs/biosignals/07_beats.ipynb #7848f631
 def correct_beats(
     beats:np.ndarray, # Of one run, float (k,), s, rising
-)->tuple[np.ndarray, np.ndarray]: # Beats, float (m,), s; whether the interval before each was corrected, bool (m,)
-    "Beats as the sinus node would have given them"
-    if len(beats) < _FEWEST_BEATS: return beats, np.zeros(len(beats), bool)
-    stamps = np.round((beats - beats[0]) * 1000).astype(int)
-    with np.errstate(all='ignore'): _, fixed = load_library('neurokit2').signal_fixpeaks(stamps, sampling_rate=1000, method='kubios', iterative=True)
-    fixed = np.unique(np.asarray(fixed).astype(int))
-    known = set(pairwise(stamps.tolist()))
-    corrected = np.array([False] + [pair not in known for pair in pairwise(fixed.tolist())])
-    return beats[0] + fixed / 1000, corrected
+)->tuple[np.ndarray, np.ndarray, np.ndarray]: # Beats, float (m,), s; whether the interval before each was corrected; whether it is irregular, bool (m,)
+    "Beats without extra ones and with lost ones; early beats stay, and are marked"
+    if len(beats) < _FEWEST_BEATS: return beats, np.zeros(len(beats), bool), np.zeros(len(beats), bool)
+    stay = _drop_extra(beats)
+    kept, merged = beats[stay], np.r_[False, np.diff(np.flatnonzero(stay)) > 1]
+    added = _fill_missing(kept)
+    whole = np.sort(np.r_[kept, added])
+    new = np.isin(whole, added)
+    corrected = new | np.r_[False, new[:-1]] | np.isin(whole, kept[merged])
+    intervals = np.diff(whole)
+    early = intervals < _EARLY * _usual_intervals(intervals)
+    irregular = np.r_[False, early] | np.r_[False, False, early[:-1]]
+    return whole, corrected, irregular & ~corrected
 
 # %% ../../nbs/biosignals/07_beats.ipynb #32b3bdef
 def interval_runs(
@@ -148,23 +224,38 @@ _STILL = 1. # s without any change: no electrode, no light
 _BRIDGED = .1 # s between the neighbours of a gap up to which a line is put across
 _SEEN = .04 # s between the neighbours of a gap up to which a beat in it is taken for seen
 
+def _read_piece(
+    clean:np.ndarray, # Filtered signal, one way up, float (n,)
+    unseen:np.ndarray, # Where no beat counts as seen, bool (n,)
+    rate:float, # Samples per second
+    kind:str, # 'ecg' or 'ppg'
+)->tuple[np.ndarray, np.ndarray, np.ndarray]: # Beats, float (k,); edges of windows, float (windows + 1,), samples; which windows show a heart
+    "Beats of one piece and where they can be trusted"
+    peaks = _detect_beats(clean, rate, kind)
+    peaks = peaks[~unseen[np.round(peaks).astype(int)]]
+    edges = np.linspace(0, len(clean), int(len(clean) / rate / _WINDOW) + 1)
+    return peaks, edges, np.array([_is_heart(clean, peaks, rate, kind, a, b) for a, b in pairwise(edges)], bool)
+
 def signal_runs(
     signal:Signal, # ECG or pulse
     mains:float=50., # Frequency of the power line, Hz
 )->tuple[list[tuple[float, float, np.ndarray]], bool]: # Start, end and beats (s) of each run of good windows; whether it was turned over
-    "Beats that can be trusted, run by run"
+    "Beats that can be trusted, run by run, the better way up"
     signal = thin_signal(signal, 250.)
     rate, times, measured = signal.rate, np.asarray(signal.times), np.asarray(signal.values, float)
     values = bridge_short_gaps(measured, int(_BRIDGED * rate + 1e-6) - 1)
     unseen = np.isnan(bridge_short_gaps(measured, int(_SEEN * rate + 1e-6) - 1))
-    runs, over, usable = list[tuple[float, float, np.ndarray]](), False, np.isfinite(values) & ~mark_flat(values, round(_STILL * rate))
-    for first, last in find_pieces(usable, round(_WINDOW * rate)):
-        peaks, clean, turned = _detect_beats(values[first:last], rate, signal.kind, mains)
-        peaks = peaks[~unseen[first + np.round(peaks).astype(int)]]
-        edges = np.linspace(0, last - first, int((last - first) / rate / _WINDOW) + 1)
-        good = np.array([_is_heart(clean, peaks, rate, signal.kind, a, b) for a, b in pairwise(edges)])
-        over |= turned and bool(good.any())
+    usable = np.isfinite(values) & ~mark_flat(values, round(_STILL * rate))
+    pieces = [(first, _clean_heart(values[first:last], rate, signal.kind, mains), unseen[first:last])
+              for first, last in find_pieces(usable, round(_WINDOW * rate))]
+    if not pieces: return [], False
+    upright, over = ([_read_piece(sign * clean, dark, rate, signal.kind) for _, clean, dark in pieces] for sign in (1, -1))
+    shares = [float(np.concatenate([good for _, _, good in read]).mean()) for read in (upright, over)]
+    shape = np.median([_shape_of(clean, rate, signal.kind) for _, clean, _ in pieces])
+    turned = _is_upside_down(shares[0], shares[1], float(shape))
+    runs = list[tuple[float, float, np.ndarray]]()
+    for (first, _, _), (peaks, edges, good) in zip(pieces, over if turned else upright, strict=True):
         for a, b in find_pieces(good, 1):
             inside = peaks[(peaks >= edges[a]) & (peaks < edges[b])]
             runs.append((times[first] + edges[a] / rate, times[first] + edges[b] / rate, times[first] + inside / rate))
-    return runs, over
+    return runs, turned and shares[1] > 0

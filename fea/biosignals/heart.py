@@ -22,7 +22,8 @@ from ..recordings.signals import Signal
 @dataclass(frozen=True)
 class HeartResult:
     "What was read from one signal of the heart"
-    beats:pd.DataFrame # `time` (s, recording's clock), `interval` (s since the beat before; `nan` for the first of a run), `bpm`, `corrected`
+    beats:pd.DataFrame # `time` (s, recording's clock), `interval` (s since the beat before; `nan` for the first of a run), `bpm`, `corrected`,
+    # `irregular` (an early beat, or the pause after one)
     table:pd.DataFrame # `time` (s, start of each second), `bpm` (`nan` where no heart was seen), `beats`, `corrected`, `quality` (shares)
     source:str # 'ecg', 'ppg' or 'ibi'
     corrected:float # Share of the intervals that were corrected; `nan` without any
@@ -50,13 +51,14 @@ def _bin_beats(
 # %% ../../nbs/biosignals/08_heart.ipynb #b4ffab7e
 def _beat_table(
     runs:Sequence[np.ndarray], # Beats of each run, s
-)->pd.DataFrame: # `time`, `interval`, `bpm`, `corrected`
+)->pd.DataFrame: # `time`, `interval`, `bpm`, `corrected`, `irregular`
     "Corrected beats of all runs"
-    parts = [pd.DataFrame({'time': pd.Series(dtype=float), 'interval': pd.Series(dtype=float), 'corrected': pd.Series(dtype=bool)})]
+    parts = [pd.DataFrame({'time': pd.Series(dtype=float), 'interval': pd.Series(dtype=float), 'corrected': pd.Series(dtype=bool),
+                           'irregular': pd.Series(dtype=bool)})]
     for run in runs:
         if len(run) < 2: continue
-        beats, corrected = correct_beats(run)
-        parts.append(pd.DataFrame({'time': beats, 'interval': np.r_[np.nan, np.diff(beats)], 'corrected': corrected}))
+        beats, corrected, irregular = correct_beats(run)
+        parts.append(pd.DataFrame({'time': beats, 'interval': np.r_[np.nan, np.diff(beats)], 'corrected': corrected, 'irregular': irregular}))
     table = pd.concat(parts[1:] or parts, ignore_index=True)
     table.insert(2, 'bpm', 60 / table.interval)
     return table
@@ -67,14 +69,17 @@ _MOST_CORRECTED = .05 # Share of intervals above which a note says so
 def _heart_notes(
     source:str, # Kind of the signal
     turned:bool, # Whether it was turned over
-    corrected:float, # Share of intervals
+    beats:pd.DataFrame, # From `_beat_table`
     quality:float, # Share of time
 )->tuple[str, ...]: # Sentences
     "What has to be said about a result"
-    notes = [f'the {source} stood upside down and was turned over'] if turned else []
+    notes = [f'the {source} stood upside down and was turned over: more of it looks like a heart that way'] if turned else []
     if quality == 0: notes.append(f'no heart was seen in the {source}: no rate is given')
     elif quality < .5: notes.append(f'only {quality:.0%} of the {source} show a heart')
-    if corrected > _MOST_CORRECTED: notes.append(f'{corrected:.0%} of the intervals between beats were corrected')
+    known = beats[beats.interval.notna()]
+    if known.corrected.mean() > _MOST_CORRECTED: notes.append(f'{known.corrected.mean():.0%} of the intervals between beats were corrected')
+    if known.irregular.mean() > _MOST_CORRECTED:
+        notes.append(f'{known.irregular.mean():.0%} of the intervals are irregular (early beats and the pauses after them): they count for the rate as they are')
     return tuple(notes)
 
 # %% ../../nbs/biosignals/08_heart.ipynb #c2e39e0d
@@ -99,7 +104,7 @@ def heart_rate(
     quality = min(1., float(beats.interval.sum() / max(end - start, 1e-9)))
     known = beats.interval.notna()
     corrected = float(beats.corrected[known].mean()) if known.any() else np.nan
-    return HeartResult(beats, table, signal.kind, corrected, quality, _heart_notes(signal.kind, turned, corrected, quality))
+    return HeartResult(beats, table, signal.kind, corrected, quality, _heart_notes(signal.kind, turned, beats, quality))
 
 # %% ../../nbs/biosignals/08_heart.ipynb #4c9bb41a
 def plot_heart(
@@ -110,16 +115,17 @@ def plot_heart(
     import matplotlib.pyplot as plt
     if ax is None: ax = plt.subplots(figsize=(9, 2.8), layout='constrained')[1]
     beats, table = result.beats, result.table
-    fixed = beats[beats.corrected]
+    fixed, irregular = beats[beats.corrected], beats[beats.irregular]
     ax.plot(beats.time, beats.bpm, '.', color='0.6', ms=4, label='beat')
     ax.plot(fixed.time, fixed.bpm, 'o', mfc='none', color='C3', ms=6, label='corrected')
+    ax.plot(irregular.time, irregular.bpm, 's', mfc='none', color='C0', ms=6, label='irregular')
     edges = np.r_[table.time, table.time.iloc[-1] + 1]
     ax.stairs(table.bpm, edges, baseline=None, color='C3', lw=1, label='per second')
     ax.margins(y=.15)
     shade_unusable(ax, edges, table.quality == 0)
     ax.set_ylabel('beats per minute')
     ax.set_xlabel('s on the clock of the recording (grey: no heart seen)')
-    ax.legend(frameon=False, fontsize=8, loc='upper left', ncols=3)
+    ax.legend(frameon=False, fontsize=8, loc='upper left', ncols=4)
     return ax.figure
 
 # %% ../../nbs/biosignals/08_heart.ipynb #a9d52c12
@@ -139,10 +145,11 @@ def rmssd(
     "Root mean square of successive differences of intervals; raises `InputError` when five minutes of good intervals are not there"
     if result.source == 'ppg': raise InputError('the tops of a pulse are not sharp enough in time for the variability of the heart; record an ECG')
     beats = result.beats[result.beats.time.between(start, end)]
-    covered, corrected = beats.interval.sum(), beats.corrected.mean()
+    spoilt = beats.corrected | beats.irregular
+    covered, share = beats.interval.sum(), spoilt.mean()
     if covered < 300:
         raise InputError(f'variability needs 5 minutes of intervals between beats, and there are {covered / 60:.1f}; give a longer stretch')
-    if corrected > _MOST_CORRECTED:
-        raise InputError(f'{corrected:.0%} of the intervals were corrected, more than {_MOST_CORRECTED:.0%}; their variability is not to be had')
-    steps = beats.interval.diff()[~beats.corrected & ~beats.corrected.shift(fill_value=False)]
+    if share > _MOST_CORRECTED:
+        raise InputError(f'{share:.0%} of the intervals were corrected or are irregular, more than {_MOST_CORRECTED:.0%}; their variability is not to be had')
+    steps = beats.interval.diff()[~spoilt & ~spoilt.shift(fill_value=False)]
     return float(np.sqrt(np.mean(steps.dropna()**2)) * 1000)
