@@ -79,7 +79,7 @@ def _heart_notes(
     known = beats[beats.interval.notna()]
     if known.corrected.mean() > _MOST_CORRECTED: notes.append(f'{known.corrected.mean():.0%} of the intervals between beats were corrected')
     if known.irregular.mean() > _MOST_CORRECTED:
-        notes.append(f'{known.irregular.mean():.0%} of the intervals are irregular (early beats and the pauses after them): they count for the rate as they are')
+        notes.append(f'{known.irregular.mean():.0%} of the intervals are irregular (early beats and the pauses after them); they count for the rate')
     return tuple(notes)
 
 # %% ../../nbs/biosignals/08_heart.ipynb #c2e39e0d
