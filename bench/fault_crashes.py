@@ -1,6 +1,6 @@
-"""What is left when a process dies, is stopped twice, or finds the disk full at its n-th file operation, for every n and every writer of fea.
+"""What is left when a process dies, is stopped twice, or finds the disk full or read-only at its n-th file operation, for every n and every writer of fea.
 
-A writer runs in a fork of this process, whose file operations are counted; at the n-th it fails in one of three ways. Then the folder must hold the older
+A writer runs in a fork of this process, whose file operations are counted; at the n-th it fails in one of four ways. Then the folder must hold the older
 result whole, the new one whole, or something that resumes; and the same command, run again, must leave what an undisturbed run leaves, byte for byte.
 """
 import builtins
@@ -8,7 +8,6 @@ import errno
 import gc
 import io
 import os
-import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
@@ -22,9 +21,8 @@ import numpy as np
 from fea.core.errors import FeaError
 from fea.core.files import finish_replacing, replacing_files
 
-ROOT = Path(__file__).resolve().parent.parent
 DIED, STOPPED, REFUSED, WRONG = 77, 130, 2, 1 # how a run ended
-MODES = ('die', 'full', 'stop') # SIGKILL or no power; no room from then on; Ctrl-C twice
+MODES = ('die', 'full', 'stop', 'locked') # SIGKILL or no power; no room from then on; Ctrl-C twice; the disk becomes read-only
 
 
 class Counter:
@@ -39,6 +37,7 @@ class Counter:
             if half: half()
             os._exit(DIED)
         if self.mode == 'full' and name in ('open', 'write', 'fsync', 'mkdir'): raise OSError(errno.ENOSPC, 'No space left on device')
+        if self.mode == 'locked' and name != 'fsync': raise OSError(errno.EROFS, 'Read-only file system')
         if self.mode == 'stop' and self.count in (self.at, self.at + 1): raise KeyboardInterrupt
 
 
@@ -339,19 +338,13 @@ WRITERS = (
 )
 
 
-def crash_all(quick:bool)->list[str]: # What failed
-    "All writers; prints a line for each"
+def crash_all(quick:bool, only:str='')->list[str]: # What failed
+    "All writers, or those with some words in their name; prints a line for each"
     failed = []
     for writer in WRITERS:
-        if quick and not writer.quick: continue
+        if (quick and not writer.quick) or only not in writer.name: continue
         found = list(crash_everywhere(writer, quick))
         wrong = [f'{writer.name}, {mode} {at}: {text}' for mode, at, text in found if text]
         print(f'{writer.name}: {len(found)} points, {len(wrong)} failed', flush=True)
         failed += wrong
     return failed
-
-
-if __name__ == '__main__':
-    sys.path.insert(0, str(ROOT))
-    print(*(failed := crash_all('--quick' in sys.argv)), sep='\n')
-    sys.exit(bool(failed))

@@ -3,9 +3,11 @@
 Every input follows from the seed and its number, so a run can be taken up where it stopped and any input made again.
 """
 import csv
+import io
 import json
 import re
 import struct
+import tarfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -20,6 +22,7 @@ from fault_files import manifests, pictures, recordings, timeline_files
 from fault_judge import Ending, complain, run_case
 from fault_media import FORMS, Damaged, judge_rows, later, make_clip
 
+ROOT = Path(__file__).resolve().parent.parent
 NUMBERS = (0, 1, 2, 127, 128, 255, 256, 32767, 32768, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**64 - 1)
 WORDS = (b'nan', b'inf', b'-inf', b'1e400', b'-1', b'', b'9'*40, b'=1+1', b'\0', b'"', b'\xff', b'0', b'1e308', b'null', b'[]', b'{}', b'true', b' ', b'\n',
          b',', b';', b'\t', b'1e-320')
@@ -107,6 +110,7 @@ def targets() -> dict[str, Target]: # By name
         found[f'payload {name}'] = Target(file, {file: clip.data}, partial(read_clip, file, None), partial(judge_payload, name), low=first, high=last)
         if last + 32 < len(clip.data): found[f'index {name}'] = Target(file, {file: clip.data}, partial(read_clip, file, 5.), judge_plain, low=last)
     for kind, (file, data, _) in pictures().items(): found[f'picture {kind}'] = Target(file, {file: data}, partial(read_clip, file, None), judge_plain)
+    found |= requests()
     csv_files, parquet_files = timeline_files(), timeline_files('parquet')
     found['timeline csv'] = Target('timeline.csv', csv_files, partial(read_table, 'timeline.csv'), judge_plain, text=True)
     found['timeline json'] = Target('timeline.json', csv_files, partial(read_table, 'timeline.csv'), judge_plain, text=True)
@@ -117,6 +121,45 @@ def targets() -> dict[str, Target]: # By name
             text = not file.endswith(('.edf', '.bdf', '.fif', '.eeg', '.xdf', '.xdfz'))
             label = f'recording {kind}' if len(files) == 1 else f'recording {kind} {Path(file).name}'
             found[label] = Target(file, files, partial(read_body, name), partial(judge_recording, kind), text)
+    return found
+
+
+def answer_request(name: str, content_type: str, folder: Path) -> dict:
+    "What the container's server answers to a body; the type of the content may lie in a file of its own"
+    from fea.serving.handler import model_fn
+    from fea.serving.server import _answer_request
+    kind = (folder/'type').read_bytes().decode('latin-1') if (folder/'type').exists() else content_type
+    status, body, form = _answer_request(model_fn(str(ROOT/'models')), folder/name, kind, '*/*')
+    return {'status': status, 'form': form, 'answer': body.decode()}
+
+
+def judge_answer(ending: Ending, data: bytes, changes: list[Change]) -> str:
+    "Every answer is JSON or lines of it, a refusal is the client's fault and one sentence, and nothing of the server is named"
+    status, answer = ending.data['status'], ending.data['answer']
+    if status not in (200, 400, 413, 415): return f'status {status}'
+    try: lines = [json.loads(line) for line in (answer.splitlines() if 'lines' in ending.data['form'] else [answer])]
+    except ValueError: return 'an answer that is no JSON'
+    told = [str(line['error']) for line in lines if isinstance(line, dict) and 'error' in line]
+    if status != 200 and len(told) != 1: return f'status {status} without a reason'
+    if any('\n' in text or 'defect' in text or 'fault-' in text or len(text) > 1000 for text in told): return 'a reason that is no sentence'
+    return ''
+
+
+def requests() -> dict[str, Target]: # By name
+    "Bodies that the server gets, in all types of content, and the type itself"
+    found, pack = dict[str, Target](), io.BytesIO()
+    shots = {kind: data for kind, (_, data, _) in pictures().items() if kind in ('png', 'jpg', 'jpeg', 'webp', 'tiff')}
+    with tarfile.open(fileobj=pack, mode='w', format=tarfile.PAX_FORMAT) as archive:
+        for kind, data in shots.items():
+            member = tarfile.TarInfo(f'{"folder/"*20}é{kind}.{kind}') # long and not ASCII: more headers
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    bodies = {'tar': (pack.getvalue(), 'application/x-tar; view=frame'), 'clip': (make_clip('mp4').data, 'video/mp4; fps=5')}
+    bodies |= {kind: (data, 'application/x-image') for kind, data in shots.items()}
+    for kind, (data, content_type) in bodies.items():
+        found[f'request {kind}'] = Target('body', {'body': data}, partial(answer_request, 'body', content_type), judge_answer)
+    found['request type'] = Target('type', {'type': b'application/x-tar; view=frame; long_side=480', 'body': bodies['tar'][0]},
+                                   partial(answer_request, 'body', ''), judge_answer, text=True)
     return found
 
 

@@ -1,8 +1,9 @@
-"""What damaged, strange and hostile files do to fea: a matrix of cases with known right answers, and a fuzzer.
+"""What damaged, strange and hostile files do to fea: a matrix of cases with known right answers, a fuzzer, and sudden deaths.
 
 `python bench/faults.py matrix` runs all cases, or those of `--only mkv`, and writes `matrix.csv` and `matrix.md` into `--out`; cases that are in the
 CSV already are not run again (`--again` runs them). `python bench/faults.py fuzz --hours 8 --seed 1` changes files at random until the time is over, and
-writes each new kind of finding, as small as it could be made, into `--out`/findings; it goes on where it stopped. Needs the development set; nice 19, one
+writes each new kind of finding, as small as it could be made, into `--out`/findings; it goes on where it stopped. `python bench/faults.py crash`
+lets every writer die, be stopped or find the disk full at each of its file operations (`--quick`: at some). The first two need the development set; nice 19, one
 process.
 """
 import argparse
@@ -65,8 +66,15 @@ if __name__ == '__main__':
     random.add_argument('--only', default='')
     random.add_argument('--hours', type=float, default=8.)
     random.add_argument('--seed', type=int, default=0)
+    crash = parts.add_parser('crash')
+    crash.add_argument('--only', default='')
+    crash.add_argument('--quick', action='store_true', help='the part for make test')
     given = parser.parse_args()
     os.nice(19)
+    if given.part == 'crash':
+        from fault_crashes import crash_all
+        print(*(failed := crash_all(given.quick, given.only)), sep='\n')
+        sys.exit(bool(failed))
     if given.part == 'matrix': sys.exit(min(run_matrix(given.out, given.only, given.again, given.quick), 99))
     from fault_fuzz import fuzz
     sys.exit(min(fuzz(given.out, given.hours, given.seed, given.only), 99))
