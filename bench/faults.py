@@ -3,8 +3,8 @@
 `python bench/faults.py matrix` runs all cases, or those of `--only mkv`, and writes `matrix.csv` and `matrix.md` into `--out`; cases that are in the
 CSV already are not run again (`--again` runs them). `python bench/faults.py fuzz --hours 8 --seed 1` changes files at random until the time is over, and
 writes each new kind of finding, as small as it could be made, into `--out`/findings; it goes on where it stopped. `python bench/faults.py crash`
-lets every writer die, be stopped or find the disk full at each of its file operations (`--quick`: at some). The first two need the development set; nice 19, one
-process.
+lets every writer die, be stopped or find the disk full at each of its file operations (`--quick`: at some). The first two need the development set; nice 19,
+one process.
 """
 import argparse
 import csv

@@ -9,7 +9,7 @@ __all__ = ['commands', 'train', 'average', 'evaluate']
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,8 @@ import fea
 from .options import tell, tell_file, wants_progress, with_example
 from ..core.errors import InputError, missing_extra
 from ..core.files import save_figure
+
+if TYPE_CHECKING: from fea.faces.classifier import Classifier
 
 # %% ../../nbs/cli/07_train.ipynb #9f0f251a
 commands = typer.Typer()
@@ -91,10 +93,19 @@ def average(
 
 # %% ../../nbs/cli/07_train.ipynb #1f40f8fe
 @commands.command(help=with_example("""Measure a model on faces with labels:
-accuracy under both rules, by emotion and by group, calibration, the whole way from picture to label, robustness; all with intervals (extra: train).""",
-    'fea evaluate FERPlus --model runs/mine/model.onnx'))
+accuracy under both rules, by emotion and by group, calibration, the whole way from picture to label, robustness; all with intervals (extra: train).
+With --videos, on labelled clips instead: from the file to one answer for each.""",
+    'fea evaluate --videos CREMA-D'))
 def evaluate(
-    data:_Data, # Where the faces are
+    data:Annotated[Path|None, typer.Argument(readable=False, metavar='DATA', show_default=False,
+                                             help='Folder of FERPlus or RAF-DB, in any of their layouts.')]=None, # Where the faces are
+    videos:Annotated[Path|None, typer.Option(readable=False, metavar='FOLDER', show_default=False,
+                                               help='Labelled clips instead of DATA: CREMA-D, RAVDESS, or your own.')]=None, # Clips
+    labels:Annotated[Path|None, typer.Option(readable=False, metavar='CSV', show_default='their names say it',
+                                             help='Labels of the clips: columns file, label, and if known start, end, person.')]=None, # Of the clips
+    truth:Annotated[str, typer.Option(help="Whose label of a clip is right: 'intended' by the actor, or of the 'crowd' (CREMA-D).")]='intended', # Of the clips
+    answer:Annotated[str, typer.Option(help="What a clip shows: the 'mean' of its stills, or the still at the 'apex'.")]='mean', # Of the clips
+    fps:Annotated[float, typer.Option(help='Stills a second of the clips.')]=5., # Of the clips
     model:Annotated[Path|None, typer.Option(help='A model that `fea train` made.', show_default='the one that ships with fea')]=None, # ONNX
     votes:_Votes='label_csv', # Labels
     split:Annotated[str, typer.Option(help="'valid', or 'test' when no choice is left to make.")]='valid', # Which faces
@@ -106,6 +117,9 @@ def evaluate(
     import matplotlib
     matplotlib.use('Agg')
     from fea.faces.classifier import Classifier
+    if (data is None) == (videos is None): raise InputError('name either DATA, a folder of faces with labels, or --videos with a folder of labelled clips')
+    if videos is not None: return _evaluate_videos(videos, labels, truth, answer, fps, Classifier(model), out)
+    assert data is not None
     from fea.faces.detection import FaceDetector
     with _training_extra():
         from fea.train.evaluation import headline, summary_table
@@ -121,3 +135,22 @@ def evaluate(
     tell(summary_table(found).drop(columns=['low', 'high']).round(3).to_string(index=False))
     if 'end_to_end' in found: tell('from picture to label: {value:.1%} ({low:.1%} to {high:.1%})'.format(**found['end_to_end']['majority']['accuracy']))
     tell_file(file, 'all figures')
+
+def _evaluate_videos(
+    videos:Path, # Folder of clips
+    labels:Path|None, # Their table
+    truth:str, # Whose label
+    answer:str, # What a clip shows
+    fps:float, # Stills a second
+    classifier:'Classifier', # The open model
+    out:Path, # Where to
+)->None:
+    "Measure on clips and write what came of it"
+    from fea.train.clip_accuracy import clips_in_words, evaluate_clips, write_clip_evaluation
+    found, table = evaluate_clips(videos, out, labels, truth, answer, classifier, fps, progress=wants_progress())
+    file = write_clip_evaluation(found, table, out)
+    tell(clips_in_words(found))
+    for note in found['notes']: tell(f'note: {note}')
+    tell_file(file, 'all figures')
+    tell_file(file.with_suffix('.csv'), 'what each clip got')
+

@@ -31,7 +31,8 @@ def write_share(
 )->str: # For example '87.0 % (85.8-88.2)'
     "A share with its interval"
     value = figure['value'] if 'value' in figure else figure['accuracy']
-    return '–' if value is None else f"{write_percent(value)} ({100 * figure['low']:.1f}-{100 * figure['high']:.1f})"
+    if value is None: return '–'
+    return write_percent(value) + (' (no interval)' if figure['low'] is None else f" ({100 * figure['low']:.1f}-{100 * figure['high']:.1f})")
 
 # %% ../../nbs/train/09_card_page.ipynb #2a0c9885
 def _write_score(
