@@ -212,7 +212,7 @@ def training_details(
 
 # %% ../../nbs/train/08_card.ipynb #30528897
 _VARIANT_FIGURES = ('n', 'accuracy', 'macro_f1', 'uar', 'calibration', 'vote_cross_entropy')
-OPTIONAL = ('end_to_end', 'robustness', 'groups', 'seeds', 'calibrated')
+OPTIONAL = ('end_to_end', 'robustness', 'groups', 'seeds', 'calibrated', 'videos')
 
 def evaluation_details(
     metrics:dict[str, Any], # Of `metrics.json`
@@ -301,12 +301,24 @@ def _maintainers()->str: # For example 'The fea authors (fea@example.org)'
     return f"{found['Author']} ({found['Author-email']})"
 
 # %% ../../nbs/train/08_card.ipynb #7178514b
+def _read_videos(
+    folder:Path, # The model folder
+)->dict[str, Any]|None: # What `fea evaluate --videos` wrote as `clips.json`; None: nothing of the kind is there
+    "Figures on labelled clips; raises `InputError` for those of another model"
+    file, advice = folder/'clips.json', f'run fea evaluate --videos FOLDER --model {folder}/model.onnx, and copy its clips.json there'
+    if not file.exists(): return None
+    found = _read_json(file, advice)
+    if found.get('kind') != 'clips' or found.get('model', {}).get('sha256') != checksum(folder/'model.onnx'):
+        raise InputError(f'{file}: not measured on model.onnx; {advice}')
+    return found
+
 def _card_files(
     folder:str|Path, # The model folder
 )->dict[str, bytes]: # File name to content
     "Both files of the card, as they should be; raises `InputError` or `ModelError`"
     folder = Path(folder)
-    card = make_card(_read_json(folder/'metrics.json', _measure_again(folder)), _read_training(folder), folder, _maintainers())
+    metrics = _read_json(folder/'metrics.json', _measure_again(folder)) | {'videos': _read_videos(folder)}
+    card = make_card(metrics, _read_training(folder), folder, _maintainers())
     with complete(folder): page = card_markdown(card)
     contents = {'model_card.json': json.dumps(card, indent=1, ensure_ascii=False, allow_nan=False) + '\n', 'model_card.md': page}
     for text in contents.values(): _refuse_paths(text, folder)
