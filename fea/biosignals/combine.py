@@ -8,7 +8,7 @@ __all__ = ['BODY_COLUMNS', 'BIOSIGNAL_FILES', 'Clocks', 'align_recording', 'Body
 
 # %% ../../nbs/biosignals/15_combine.ipynb #db9028b7
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,17 +18,18 @@ import pandas as pd
 
 import fea
 from .alignment import Alignment, align_by_clock, align_by_frames, align_by_markers, align_by_offset, check_alignment
+from .artefacts import mark_recording, mark_timeline
 from .eeg import ASYMMETRY_PAIRS, EegResult, band_powers
 from .heart import HeartResult, bin_heart, heart_rate
 from .moments import Moments, describe_moments, expression_onsets, find_moments, skin_spans
 from .plane import circumplex
-from .skin import SkinResult, bin_skin, skin_conductance
+from .skin import DECOMPOSITIONS, NO_SCRS, SkinResult, bin_skin, skin_conductance
 from ..core.errors import InputError
 from ..core.files import refuse_existing, replacing_files, source_checksum
 from ..core.tables import format_table
 from ..recordings.files import read_recording
 from ..recordings.processing import bin_edges
-from ..recordings.signals import Recording, list_signals
+from ..recordings.signals import Recording, Signal, list_signals, make_markers
 from ..study.curves import LEAST_SEEN, respondent_faces, sampling_rate
 from ..timeline.table import MEASURES, bin_timeline, still_spans, write_timeline
 
@@ -132,14 +133,26 @@ def _best_of(
     return results[best], (note,) * bool(note) + tuple(f'{kept.name}: {text}' for text in results[best].notes)
 
 # %% ../../nbs/biosignals/15_combine.ipynb #f65ee3c2
+def _beside_skin(
+    recording:Recording, # As read
+    skin:Signal, # One of its channels
+)->tuple[Signal|None, list[Signal]]: # Temperature, °C; axes of an accelerometer, g, of one rate and start
+    "What the device measured beside the electrodes while they measured"
+    def runs(signal:Signal)->bool: return signal.stamps is None and signal.start < skin.end and skin.start < signal.end and len(signal.values) > 1
+    warmth = [s for s in recording.of_kind('temp') if s.unit == '°C' and runs(s)]
+    axes = [s for s in recording.of_kind('acc') if s.unit == 'g' and runs(s)]
+    together = [s for s in axes if (s.rate, s.start, len(s.values)) == (axes[0].rate, axes[0].start, len(axes[0].values))]
+    return warmth[0] if warmth else None, together
+
 def _read_body(
     recording:Recording, # As read
     edges:np.ndarray|None=None, # Of the bins for the EEG, on the recording's clock, float (bins + 1,), s; None: bins of 2 s
     mains:float=50., # Frequency of the power line, Hz: 50 or 60
     threshold:float=.05, # Least amplitude of a response of the skin, µS
+    decomposition:str='straight', # How the level of the skin is found, see `skin_conductance`
 )->Body: # On the recording's clock
     "Read skin, heart and brain, whatever is there; raises `InputError` when nothing is"
-    skin, told = _best_of(recording.of_kind('eda'), lambda s: skin_conductance(s, threshold))
+    skin, told = _best_of(recording.of_kind('eda'), lambda s: skin_conductance(s, threshold, *_beside_skin(recording, s), decomposition))
     hearts = [s for kind in ('ecg', 'ppg', 'ibi') for s in recording.of_kind(kind)]
     heart, more = _best_of(hearts, lambda s: heart_rate(s, mains))
     eeg = band_powers(recording, edges) if recording.of_kind('eeg') else None
@@ -271,12 +284,14 @@ class Biosignals:
     "Face and body of one respondent"
     timeline:pd.DataFrame # With the columns of the body
     bins:pd.DataFrame # From `_on_one_clock`
-    scrs:pd.DataFrame # Responses of the skin: `onset`, `peak` (s of the video), `amplitude` (µS), `rise` (s); without rows when there is no skin
+    scrs:pd.DataFrame # Responses of the skin: `onset`, `peak` (s of the video), `amplitude` (µS), `rise` (s), `shape`; without rows when there is no skin
     skin:pd.DataFrame|None # `SkinResult.table`, with `time` in s of the video
     moments:Moments|None # Expressions that the skin followed; None without skin
     plane:pd.DataFrame|None # Valence and arousal with intervals, from `circumplex`; None without usable skin
     alignment:Alignment # Of the clocks
     notes:tuple[str, ...] # What a reader should know, in sentences
+    beats:pd.DataFrame|None=None # `HeartResult.beats`, with `time` in s of the video; None without a heart
+    markers:pd.DataFrame=field(default_factory=make_markers) # Of the recording, with `time` in s of the video
 
 # %% ../../nbs/biosignals/15_combine.ipynb #ca3f9ef6
 def _skin_in_video(
@@ -294,12 +309,14 @@ def check_body_settings(
     width:float, # Of a bin, s
     mains:float, # Frequency of the power line, Hz
     threshold:float, # Least amplitude of a response of the skin, µS
+    decomposition:str='straight', # How the level of the skin is found
 )->None:
     "Refuse settings that make no result, whatever the recording holds; raises `InputError`"
     if not _FINEST <= width < np.inf: raise InputError(f'a bin width of {width} s makes no bins; give {_FINEST:g} or more')
     if mains not in (50, 60): raise InputError(f'the power line has 50 or 60 Hz, not {mains:g}')
     if not 0 < threshold < 5:
         raise InputError(f'the threshold is the least amplitude of a response in µS, customarily .01 to .05; {threshold:g} was given')
+    if decomposition not in DECOMPOSITIONS: raise InputError(f"decomposition '{decomposition}' is none of {', '.join(DECOMPOSITIONS)}")
 
 # %% ../../nbs/biosignals/15_combine.ipynb #edb85674
 def _in_the_plane(
@@ -311,6 +328,23 @@ def _in_the_plane(
     try: return circumplex(timeline, skin, faces=faces)
     except InputError: return None
 
+def _cut_to_film(
+    timeline:pd.DataFrame, # Of the video
+    alignment:Alignment, # To the video's clock
+    start:float=0., # When the film starts in the video, s
+    end:float|None=None, # When it ends in the video, s; None: with the video
+)->tuple[pd.DataFrame, Alignment]: # Both on the film's clock, which is 0 where it starts
+    "The part of a video in which the film was shown; raises `InputError` when there is none"
+    if start == 0 and end is None: return timeline, alignment
+    last = np.inf if end is None else end
+    if not last > start: raise InputError(f'the film ends at {last:g} s of the video (stimulus_end), before it starts at {start:g} s (stimulus_start)')
+    part = timeline[(timeline.time >= start - 1e-6) & (timeline.time < last - 1e-6)]
+    if not len(part): raise InputError(f'the film starts at {start:g} s of the video (stimulus_start), which has ended by then')
+    part = part.assign(time=(part.time - start).round(6))
+    part.attrs = dict(timeline.attrs)
+    return part, replace(alignment, offset=float(alignment.to_recording(start)))
+
+# %% ../../nbs/biosignals/15_combine.ipynb #e98a9329
 def combine(
     timeline:pd.DataFrame, # Of the video
     recording:Recording, # As read
@@ -319,21 +353,43 @@ def combine(
     faces:Sequence[int]|None=None, # Track numbers of the respondent; None: found out
     mains:float=50., # Frequency of the power line, Hz: 50 or 60
     threshold:float=.05, # Least amplitude of a response of the skin, µS
+    decomposition:str='straight', # How the level of the skin is found, see `skin_conductance`
+    artefacts:pd.DataFrame|None=None, # What is spoilt, from `read_artefacts`, of this respondent; times of the video
+    start:float=0., # When the film starts in the video, s; all times of the result count from there
+    end:float|None=None, # When the film ends in the video, s; None: with the video
 )->Biosignals: # All that follows from the two
     "Put a recording of the body beside a timeline; raises `InputError`"
-    check_body_settings(width, mains, threshold)
-    alignment = align_recording(recording, timeline, clocks)
+    check_body_settings(width, mains, threshold, decomposition)
+    alignment, notes = align_recording(recording, timeline, clocks), tuple[str, ...]()
+    if artefacts is not None:
+        timeline, notes = mark_timeline(timeline, artefacts)
+        recording, more = mark_recording(recording, artefacts, alignment)
+        notes += more
+    timeline, alignment = _cut_to_film(timeline, alignment, start, end)
     edges = bin_edges(0., float(still_spans(timeline).end.iloc[-1]), width)
-    body = _read_body(recording, alignment.to_recording(edges), mains, threshold)
+    body = _read_body(recording, alignment.to_recording(edges), mains, threshold, decomposition)
     bins = _on_one_clock(timeline, body, alignment, width, faces)
-    skin, scrs, moments = None, pd.DataFrame({n: pd.Series(dtype=float) for n in ('onset', 'peak', 'amplitude', 'rise')}), None
-    notes = alignment.notes + body.notes
+    skin, scrs, moments, notes = None, NO_SCRS, None, alignment.notes + notes + body.notes
     if body.skin:
         skin, scrs = _skin_in_video(body.skin, alignment)
-        if body.skin.quality > 0: moments = find_moments(expression_onsets(timeline, faces=faces).time, scrs, skin_spans(skin, timeline))
+        moments = _moments_of(timeline, skin, scrs, faces)
         if moments: notes += (describe_moments(moments),)
     plane = None if moments is None or skin is None else _in_the_plane(timeline, skin, faces)
-    return Biosignals(_add_biosignals(timeline, body, alignment, width, faces), bins, scrs, skin, moments, plane, alignment, notes)
+    beats = body.heart.beats.assign(time=alignment.to_video(body.heart.beats.time)) if body.heart else None
+    markers = recording.markers.assign(time=alignment.to_video(recording.markers.time.to_numpy(float)))
+    return Biosignals(_add_biosignals(timeline, body, alignment, width, faces), bins, scrs, skin, moments, plane, alignment, notes, beats, markers)
+
+def _moments_of(
+    timeline:pd.DataFrame, # Of the video
+    skin:pd.DataFrame, # `SkinResult.table`, with `time` in s of the video
+    scrs:pd.DataFrame, # Responses of the skin, s of the video
+    faces:Sequence[int]|None=None, # Track numbers of the respondent; None: found out
+)->Moments|None: # None where nothing of the skin can be used
+    "Expressions that the skin followed"
+    if not (skin.quality > 0).any(): return None
+    try: spans = skin_spans(skin, timeline)
+    except InputError: return None # nothing of it lies within the film
+    return find_moments(expression_onsets(timeline, faces=faces).time, scrs, spans)
 
 # %% ../../nbs/biosignals/15_combine.ipynb #e19e7178
 def _describe_biosignals(
@@ -388,12 +444,15 @@ def run_biosignals(
     overwrite:bool=False, # Replace older results
     units:Mapping[str, str]|None=None, # Where the file is wrong or silent: unit by name of a channel or a kind, for example {'eda': 'nS'}
     names:Mapping[str, str]|None=None, # What channels are whose names do not say: name → kind, for example {'Aux1': 'eda'}
+    decomposition:str='straight', # How the level of the skin is found, see `skin_conductance`
+    artefacts:pd.DataFrame|None=None, # What is spoilt, from `read_artefacts`
 )->Biosignals: # What was found; the tables lie in `out`
     "From a timeline and a recording to tables; raises `InputError` or `OutputError`"
     refuse_old_results(out, overwrite)
-    check_body_settings(width, mains, threshold)
+    check_body_settings(width, mains, threshold, decomposition)
     recording = recording if isinstance(recording, Recording) else read_recording(recording, None, units, names)
-    found = combine(timeline, recording, clocks, width, faces, mains, threshold)
-    settings = {'width': width, 'mains': mains, 'threshold': threshold, 'units': dict(units or {}), 'channels': dict(names or {})}
+    found = combine(timeline, recording, clocks, width, faces, mains, threshold, decomposition, artefacts)
+    settings = {'width': width, 'mains': mains, 'threshold': threshold, 'units': dict(units or {}), 'channels': dict(names or {}),
+                'decomposition': decomposition, 'artefacts': 0 if artefacts is None else len(artefacts)}
     _write_biosignals(found, out, _describe_biosignals(found, recording.path, settings), overwrite)
     return found

@@ -17,8 +17,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
+from .artefacts import artefacts_of, check_respondents
 from .combine import Biosignals, Clocks, check_body_settings, combine
-from .pooled import PooledMoments, pool_moments
+from .pooled import SURROGATES, PooledMoments, pool_moments
 from ..core.errors import FeaError, InputError, OutputError, hide_folders
 from ..core.files import read_text_table, refuse_existing, replace_file, replacing_files, save_figure
 from ..core.tables import format_table
@@ -28,11 +29,11 @@ from ..stats.resampling import LEVEL, SEED, bootstrap_mean
 from ..timeline.table import read_timeline
 
 # %% ../../nbs/biosignals/17_study.ipynb #29826765
-_NEEDED, _CLOCK_COLUMNS, _OPTIONAL = ('respondent', 'timeline', 'recording'), ('offset', 'video_started', 'markers'), ('stimulus_start',)
+_NEEDED, _CLOCK_COLUMNS, _OPTIONAL = ('respondent', 'timeline', 'recording'), ('offset', 'video_started', 'markers'), ('stimulus_start', 'stimulus_end')
 
 def _read_body_manifest(
     path:str|Path, # A CSV
-)->pd.DataFrame: # `respondent`, `timeline`, `recording` (paths that exist), the three columns of clocks as text, `stimulus_start` (s)
+)->pd.DataFrame: # `respondent`, `timeline`, `recording` (paths that exist), the three columns of clocks as text, `stimulus_start`, `stimulus_end` (s)
     "Read and check a manifest; raises `InputError` naming the row, as a spreadsheet counts"
     path, table = Path(path), read_text_table(path, 'manifest', _NEEDED)
     unknown = [c for c in table if c not in _NEEDED + _CLOCK_COLUMNS + _OPTIONAL]
@@ -44,12 +45,12 @@ def _read_body_manifest(
     for column in _NEEDED: complain(table[column].isna(), f'{column} is empty')
     complain(table.respondent.duplicated(), "respondent '{respondent}' stands twice")
     complain(table[list(_CLOCK_COLUMNS)].notna().sum(axis=1) != 1, f"give exactly one of {', '.join(_CLOCK_COLUMNS)} for respondent '{{respondent}}'")
-    for column in ('offset', 'stimulus_start'):
+    for column in ('offset', *_OPTIONAL):
         complain(table[column].notna() & ~np.isfinite(pd.to_numeric(table[column], errors='coerce')), f"{column} '{{{column}}}' is no number of seconds")
     for column in ('timeline', 'recording', 'markers'):
         table[column] = table[column].map(lambda name: str(path.parent/name), na_action='ignore')
         complain(pd.Series([pd.notna(p) and not os.path.exists(p) for p in table[column]], dtype=bool), f'no such file: {{{column}}}')
-    return table.assign(stimulus_start=pd.to_numeric(table.stimulus_start).fillna(0.))
+    return table.assign(stimulus_start=pd.to_numeric(table.stimulus_start).fillna(0.), stimulus_end=pd.to_numeric(table.stimulus_end))
 
 # %% ../../nbs/biosignals/17_study.ipynb #7f76b273
 def _row_clocks(
@@ -97,15 +98,12 @@ def _person_curve(
 
 # %% ../../nbs/biosignals/17_study.ipynb #4d19ebf0
 def _on_film_clock(
-    found:Biosignals, # Of one respondent
-    start:float, # When the film starts in the video, s
-    width:float, # Of a bin, s
+    found:Biosignals, # Of one respondent, from `combine` with the start of the film: its bins are the film's
 )->pd.DataFrame: # `time` (s of the film, from 0) and a column for each of `_BODY_MEASURES`
     "One respondent's curves"
-    bins = found.bins[found.bins.time >= start - 1e-6]
-    table = pd.DataFrame({'time': ((bins.time - start) / width).round() * width})
-    for measure in _BODY_MEASURES: table[measure.name] = _person_curve(bins[measure.column].to_numpy(float), measure.scale)
-    return table.reset_index(drop=True)
+    table = pd.DataFrame({'time': found.bins.time})
+    for measure in _BODY_MEASURES: table[measure.name] = _person_curve(found.bins[measure.column].to_numpy(float), measure.scale)
+    return table
 
 def _pool_curves(
     people:Mapping[str, pd.DataFrame], # By respondent, from `_on_film_clock` of one width
@@ -147,27 +145,17 @@ def _respondent_line(
     return line | {'offset': found.alignment.offset, 'residual': found.alignment.residual} | shares | together
 
 # %% ../../nbs/biosignals/17_study.ipynb #65cc462d
-def _within_video(
-    found:Biosignals|FeaError, # Of one respondent
-    start:float, # When the film starts in the video, s
-)->Biosignals|FeaError: # An error when nothing of the film is in the video
-    "Leave out who saw the film after the camera had stopped"
-    if isinstance(found, FeaError) or (found.bins.time >= start - 1e-6).any(): return found
-    return InputError(f'the film starts at {start:g} s of the video (stimulus_start), which has ended by then')
-
 def _pool_study(
-    found:Mapping[str, Biosignals|FeaError], # By respondent; an error for who could not be read
-    starts:Mapping[str, float], # When the film starts in the video, by respondent, s
-    width:float=1., # Of the bins, s
+    found:Mapping[str, Biosignals|FeaError], # By respondent, on the film's clock; an error for who could not be read
+    surrogates:str='respondents', # What chance is for the moments, see `pool_moments`
 )->_BodyStudy: # Over everybody who could be read
     "Curves and moments of a study; raises `InputError` when nobody could be read"
-    found = {name: _within_video(each, starts.get(name, 0.)) for name, each in found.items()}
     good = {name: each for name, each in found.items() if isinstance(each, Biosignals)}
     lines = [_respondent_line(name, each) if isinstance(each, Biosignals) else _respondent_line(name, None, str(each)) for name, each in found.items()]
     if not good: raise InputError(f'no respondent could be read; the first: {lines[0]["reason"]}' if lines else 'there is no respondent to pool')
-    people = {name: _on_film_clock(each, starts.get(name, 0.), width) for name, each in good.items()}
+    people = {name: _on_film_clock(each) for name, each in good.items()}
     moments = {name: each.moments for name, each in good.items() if each.moments}
-    try: pooled = pool_moments(moments) if moments else None
+    try: pooled = pool_moments(moments, surrogates) if moments else None
     except InputError: pooled = None # nobody had both an expression and a response
     return _BodyStudy(_pool_curves(people), pd.DataFrame(lines), pooled, people)
 
@@ -205,26 +193,31 @@ def combine_respondents(
     units:Mapping[str, str]|None=None, # Of all recordings, see `read_recording`
     names:Mapping[str, str]|None=None, # Of all recordings: channel → kind
     stream:str|None=None, # Whose markers count, in all recordings
-    **options:Any, # `mains`, `threshold` of `combine`
+    artefacts:pd.DataFrame|None=None, # What is spoilt, from `read_artefacts`
+    **options:Any, # `mains`, `threshold`, `decomposition` of `combine`
 )->dict[str, Biosignals|FeaError]: # By respondent
     "Everybody's face and body, or why not"
     found, rows = dict[str, Biosignals|FeaError](), list[Any](manifest.itertuples())
     for row in tqdm(rows, desc='respondents', unit='person', delay=2, disable=None if progress is None else not progress):
         try:
-            recording = read_recording(row.recording, None, units, names)
-            found[row.respondent] = combine(read_timeline(row.timeline), recording, _row_clocks(row, stream), width, **options)
+            recording, end = read_recording(row.recording, None, units, names), None if pd.isna(row.stimulus_end) else float(row.stimulus_end)
+            spoilt = None if artefacts is None else artefacts_of(artefacts, row.respondent)
+            found[row.respondent] = combine(read_timeline(row.timeline), recording, _row_clocks(row, stream), width, artefacts=spoilt,
+                                            start=float(row.stimulus_start), end=end, **options)
         except OutputError: raise
         except FeaError as error: found[row.respondent] = error
     return found
 
 # %% ../../nbs/biosignals/17_study.ipynb #60ea9649
+_MOMENT_COLUMNS = ['respondent', 'onsets', 'scrs', 'count', 'expected', 'excess', 'p', 'expected_others', 'excess_others']
+
 def _write_body_study(
     study:_BodyStudy, # Results
     out:Path, # Folder
 )->None:
     "Write tables and picture, all or none; raises `OutputError`"
     every = pd.concat([t.assign(respondent=name) for name, t in study.people.items()], ignore_index=True)
-    moments = study.moments.table if study.moments else pd.DataFrame(columns=['respondent', 'onsets', 'scrs', 'count', 'expected', 'excess', 'p'])
+    moments = study.moments.table if study.moments else pd.DataFrame(columns=_MOMENT_COLUMNS)
     tables = {'curves.csv': study.curves, 'respondents.csv': study.respondents, 'moments.csv': moments,
               'respondent_curves.csv': every[['respondent', *every.columns[:-1]]]}
     with replacing_files(out, 'biosignals-study') as new:
@@ -237,12 +230,16 @@ def run_body_study(
     width:float=1., # Of the bins, s
     overwrite:bool=False, # Replace older results
     progress:bool|None=None, # True shows a bar, False none; None: on a terminal or in Jupyter
-    **options:Any, # `units`, `names`, `stream` of `combine_respondents`; `mains`, `threshold` of `combine`
+    artefacts:pd.DataFrame|None=None, # What is spoilt, from `read_artefacts`
+    surrogates:str='respondents', # What chance is for the moments: the skins of the other 'respondents', or 'shifts' within each
+    **options:Any, # `units`, `names`, `stream` of `combine_respondents`; `mains`, `threshold`, `decomposition` of `combine`
 )->_BodyStudy: # Tables; the same lie in `out`
     "A study from its manifest; raises `InputError` or `OutputError`"
     out, table = Path(out), _read_body_manifest(manifest)
     refuse_existing(*(out/name for name in STUDY_FILES), overwrite=overwrite, advice='choose another folder, or allow overwriting')
-    check_body_settings(width, options.get('mains', 50.), options.get('threshold', .05))
-    study = _pool_study(combine_respondents(table, width, progress, **options), dict(zip(table.respondent, table.stimulus_start, strict=True)), width)
+    check_body_settings(width, options.get('mains', 50.), options.get('threshold', .05), options.get('decomposition', 'straight'))
+    if surrogates not in SURROGATES: raise InputError(f"surrogates '{surrogates}' are none of {', '.join(SURROGATES)}")
+    if artefacts is not None: check_respondents(artefacts, table.respondent.tolist())
+    study = _pool_study(combine_respondents(table, width, progress, artefacts=artefacts, **options), surrogates)
     _write_body_study(study, out)
     return study
