@@ -236,9 +236,9 @@ def find_scrs(
             else: shape = 'slow' if part['rise'] > _RISE[1] else 'single'
             found.append(part | {'shape': shape})
     table = pd.DataFrame(found, columns=['first', 'last', 'onset', 'amplitude', 'rise', 'climb', 'shape'])
-    first, last = table['first'].to_numpy(int), table['last'].to_numpy(int)
-    inside = last[smooth[last] > smooth[np.minimum(last + 1, len(smooth) - 1)]] # true tops; a part may end on a slope
-    peak = last.astype(float)
-    peak[np.isin(last, inside)] = refine_peaks(smooth, inside)
-    scrs = pd.DataFrame({'onset': table.onset, 'peak': peak / rate, 'amplitude': table.amplitude, 'rise': peak / rate - table.onset, 'shape': table['shape']})
-    return scrs.astype({'onset': float, 'amplitude': float, 'rise': float}), smooth, _tonic_level(smooth, first, last, rate)
+    begins, ends = table['first'].to_numpy(int), table['last'].to_numpy(int)
+    inside = ends[smooth[ends] > smooth[np.minimum(ends + 1, len(smooth) - 1)]] # true tops; a part may end on a slope
+    tops = ends.astype(float)
+    tops[np.isin(ends, inside)] = refine_peaks(smooth, inside)
+    scrs = pd.DataFrame({'onset': table.onset, 'peak': tops / rate, 'amplitude': table.amplitude, 'rise': tops / rate - table.onset, 'shape': table['shape']})
+    return scrs.astype({'onset': float, 'amplitude': float, 'rise': float}), smooth, _tonic_level(smooth, begins, ends, rate)
