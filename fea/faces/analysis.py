@@ -32,9 +32,10 @@ from ..core.threads import StageTimes, ordered_map, prefetch, single_threaded_op
 from ..emotions import MEANING
 from .classifier import Classifier
 from .detection import CROP_SCALE, LONG_SIDE, MIN_FACE, SCORE_THRESHOLD, Face, FaceDetector, crop_face, is_classifiable
-from .tracking import FaceTracker
+from .tracking import FaceTracker, describe_looks, sample_looks
 from ..timeline.results import TimelineWriter
 from ..timeline.table import frame_index, make_timeline, timeline_row
+from ..video.partial import PartialImage
 from ..video.pictures import AS_STORED, View, parse_pixel_aspect
 from ..video.sources import Frame, SourceInfo, check_fps, read_frames
 
@@ -110,7 +111,7 @@ class Stills:
 
     def __iter__(self)->Iterator[Frame]:
         before = self.state or source_state(self.path)
-        try: yield from read_frames(self.path, fps=self.fps, start=self.start, view=self.view)
+        try: yield from read_frames(self.path, fps=self.fps, start=self.start, view=self.view, partial=True)
         except TruncatedVideoError as error: self.error = error
         now = source_state(self.path)
         if now != before:
@@ -125,19 +126,34 @@ class Finding:
     frame:Frame # The still, with its picture
     faces:list[Face] # From left to right
     crops:list[np.ndarray|None] # RGB squares; None: too small to be judged
+    looks:list[np.ndarray]|None=None # Descriptions by which the tracker knows the faces; None: it looks for itself
+
+# %% ../../nbs/faces/04_analysis.ipynb #0dd0ac4e
+def _load_surroundings(
+    picture:PartialImage, # A decoded frame
+    face:Face, # In it
+)->None:
+    "Convert what will be looked at of a face, in one piece"
+    (x, y), side, (high, wide) = face.centre, face.side, picture.shape[:2]
+    across, down = np.clip([x - .55*side, x + .55*side], 0, wide).astype(int), np.clip([y - .8*side, y + 1.2*side], 0, high).astype(int)
+    if across[0] < across[1] and down[0] < down[1]: picture[down[0]:down[1], across[0]:across[1]]
 
 # %% ../../nbs/faces/04_analysis.ipynb #cc9c4c0a
 def make_face_finder(
     settings:Settings, # Size and threshold of detection
     crop_size:int, # Side of the crops, px
     model:str|Path|None=None, # A YuNet file; None: the one that travels with fea
+    describe:bool=False, # Also describe the looks of the faces, for a tracker
 )->Callable[[Frame], Finding]: # May be called from several threads
-    "A function that detects and crops, with one detector per thread"
-    own = threading.local()
+    "A function that detects and crops"
+    detector = FaceDetector(model, settings.score_threshold, settings.long_side)
     def find(frame:Frame)->Finding:
-        if not hasattr(own, 'detector'): own.detector = FaceDetector(model, settings.score_threshold, settings.long_side)
-        faces = own.detector.detect(frame.image)
-        return Finding(frame, faces, [crop_face(frame.image, f, crop_size) if is_classifiable(f) else None for f in faces])
+        faces, crops, samples = detector.detect(frame.picture), list[np.ndarray|None](), list[np.ndarray]()
+        for face in faces:
+            if isinstance(frame.picture, PartialImage): _load_surroundings(frame.picture, face)
+            crops.append(crop_face(frame.picture, face, crop_size) if is_classifiable(face) else None)
+            if describe: samples.append(sample_looks(frame.picture, face))
+        return Finding(frame, faces, crops, describe_looks(samples) if describe else None)
     return find
 
 # %% ../../nbs/faces/04_analysis.ipynb #5626290b
@@ -164,9 +180,9 @@ def number_faces(
     last = frame_index(done.frame.iloc[-1]) if len(done) else -1
     if len(done): tracker.reserve(int(done.face.max()) if done.face.notna().any() else 0)
     for finding in found:
-        f = finding.frame
-        if f.index <= last: tracker.restore(_recorded_tracks(finding, done), f.time, f.image)
-        else: yield Finding(Frame(f.index, f.time, _NOTHING), tracker.update(finding.faces, f.time, f.image), finding.crops)
+        f, image = finding.frame, finding.frame.image if finding.looks is None else None
+        if f.index <= last: tracker.restore(_recorded_tracks(finding, done), f.time, image, finding.looks)
+        else: yield Finding(Frame(f.index, f.time, _NOTHING), tracker.update(finding.faces, f.time, image, finding.looks), finding.crops)
 
 # %% ../../nbs/faces/04_analysis.ipynb #516bf382
 BATCH_SIZE = 8 # Crops, or stills, that make a batch
@@ -217,8 +233,8 @@ def analyze_stills(
 )->Iterator[list[dict[str, Any]]]: # Rows, batch by batch
     "The whole way of the stills, side by side"
     milliseconds = settings.fps is None or settings.fps > 1
-    find = times.measured('detect', make_face_finder(settings, classifier.meta.crop_size, detector))
-    def weigh_still(still:Frame)->int: return still.image.nbytes
+    find = times.measured('detect', make_face_finder(settings, classifier.meta.crop_size, detector, describe=True))
+    def weigh_still(still:Frame)->int: return still.picture.nbytes
     decide = times.measured('classify', classify_findings)
     with single_threaded_opencv(), ThreadPoolExecutor(workers) as pool:
         findings = (finding for _, finding in ordered_map(pool, find, prefetch(stills, weigh=weigh_still), weigh=weigh_still))

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..core.models import model_path
 from .yunet import open_network
+from ..video.partial import PartialImage
 
 # %% ../../nbs/faces/01_detection.ipynb #f26365c8
 @dataclass(frozen=True)
@@ -58,9 +59,10 @@ def is_classifiable(
 
 # %% ../../nbs/faces/01_detection.ipynb #a59e0421
 def _check_image(
-    image:np.ndarray, # What should be a picture
+    image:np.ndarray|PartialImage, # What should be a picture
 )->None:
-    "Raise `ValueError` unless it is an RGB uint8 array with at least one pixel"
+    "Raise `ValueError` unless it is an RGB uint8 array with at least one pixel, or stands for one"
+    if isinstance(image, PartialImage): return
     if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
         what = f'{image.dtype} array of shape {image.shape}' if isinstance(image, np.ndarray) else type(image).__name__
         raise ValueError(f'an image is a uint8 array of shape (height, width, 3) in RGB, not a {what}')
@@ -73,15 +75,16 @@ SECOND_SCALE, SECOND_MARGIN = 2., .1 # Where nothing was found: a picture so man
 
 # %% ../../nbs/faces/01_detection.ipynb #3406ca82
 def shrink(
-    image:np.ndarray, # RGB uint8, shape (height, width, 3)
+    image:np.ndarray|PartialImage, # RGB uint8, shape (height, width, 3)
     long_side:int, # Longest side wanted, px
     most:float=1., # Largest enlargement of a picture that is smaller; 1: none
-)->np.ndarray: # The picture itself when it is small enough
+)->np.ndarray: # RGB uint8; the picture itself when it is small enough
     "Scale a picture down, and up by no more than is allowed"
     height, width = image.shape[:2]
     scale = min(long_side / max(height, width), most)
-    if scale == 1: return image
-    return cv2.resize(image, (max(1, round(width*scale)), max(1, round(height*scale))), interpolation=cv2.INTER_LINEAR)
+    size = max(1, round(width*scale)), max(1, round(height*scale))
+    if isinstance(image, PartialImage): return image.scaled(*size)
+    return image if scale == 1 else cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
 
 # %% ../../nbs/faces/01_detection.ipynb #98eede1e
 class FaceDetector:
@@ -98,7 +101,7 @@ class FaceDetector:
         self.network = open_network(model_path(DETECTOR_MODEL) if model is None else Path(model))
 
     def detect(self,
-        image:np.ndarray, # RGB uint8, shape (height, width, 3), upright
+        image:np.ndarray|PartialImage, # RGB uint8, shape (height, width, 3), upright
     )->list[Face]: # From left to right
         "Faces of a picture; raises `ValueError` for anything but an RGB uint8 array"
         _check_image(image)
@@ -107,7 +110,7 @@ class FaceDetector:
         return self.look(image, shrink(image, round(SECOND_SCALE * self.long_side), SECOND_SCALE), max(0., self.score_threshold - SECOND_MARGIN))
 
     def look(self,
-        image:np.ndarray, # The picture, of which only the size is asked
+        image:np.ndarray|PartialImage, # The picture, of which only the size is asked
         small:np.ndarray, # The same, scaled as the network shall see it
         score_threshold:float, # Faces below this are dropped, 0 to 1
     )->list[Face]: # From left to right, px of the picture
@@ -135,9 +138,24 @@ def eye_angle(
     across, down = face.landmarks[1] - face.landmarks[0]
     return float(np.degrees(np.arctan2(down, across))) if np.hypot(across, down) > .2*face.side else 0.
 
+# %% ../../nbs/faces/01_detection.ipynb #998065d8
+def _cut_square(
+    image:np.ndarray|PartialImage, # RGB uint8, shape (height, width, 3)
+    left:int, # px; may lie outside, as may all of the square
+    top:int, # px
+    side:int, # px
+)->np.ndarray: # RGB uint8, shape (side, side, 3)
+    "A square of the picture's own pixels, its border repeated where the picture ends"
+    edges = np.clip([left, top, left + side, top + side], 0, [*image.shape[1::-1]]*2)
+    x0, y0, x1, y1 = np.r_[np.minimum(edges[:2], np.subtract(image.shape[1::-1], 1)), np.maximum(edges[2:], 1)].tolist()
+    inside = image[y0:y1, x0:x1]
+    if inside.shape[:2] == (side, side): return inside
+    move = np.array([[1, 0, x0 - left], [0, 1, y0 - top]], np.float32)
+    return cv2.warpAffine(inside, move, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
 # %% ../../nbs/faces/01_detection.ipynb #39d7702d
 def crop_face(
-    image:np.ndarray, # RGB uint8, shape (height, width, 3): the frame that the face was found in
+    image:np.ndarray|PartialImage, # RGB uint8, shape (height, width, 3): the frame that the face was found in
     face:Face, # Its box may reach beyond the frame
     size:int, # Side of the result, px
     scale:float=CROP_SCALE, # Side of the square / `face.side`
@@ -147,10 +165,11 @@ def crop_face(
     _check_image(image)
     n = max(1, round(scale * face.side))
     centre = np.array(face.centre) - .5 # in OpenCV's coordinates the first pixel's centre is 0
-    left, top = np.round(centre - (n - 1)/2).astype(int) # whole pixels, nothing is interpolated
-    if not level and 0 <= left <= image.shape[1] - n and 0 <= top <= image.shape[0] - n: square = image[top:top + n, left:left + n]
-    else:
-        turn = cv2.getRotationMatrix2D(tuple(centre), eye_angle(face) if level else 0., 1.)
-        turn[:, 2] = turn[:, 2] + (n - 1)/2 - centre if level else (-left, -top)
-        square = cv2.warpAffine(image, turn, (n, n), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    left, top = np.round(centre - (n - 1)/2).astype(int).tolist() # whole pixels, nothing is interpolated
+    if level:
+        turn:np.ndarray = cv2.getRotationMatrix2D(tuple(centre), eye_angle(face), 1.)
+        turn[:, 2] += (n - 1)/2 - centre
+        whole = image.whole() if isinstance(image, PartialImage) else image
+        square = cv2.warpAffine(whole, turn, (n, n), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    else: square = _cut_square(image, left, top, n)
     return cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA if n > size else cv2.INTER_LINEAR)

@@ -198,6 +198,34 @@ class ImageConverter:
         "Whether pictures are laid on their side to be shown"
         return self.turning(frame)[1] != 0
 
+    def turn(self,
+        image:np.ndarray, # A stored picture or a piece of it, uint8 (H, W, 3)
+        frame:VideoFrame, # The frame that it is of
+    )->np.ndarray: # As shown, uint8 (H, W, 3)
+        "Turn a picture as the video's pictures are turned"
+        return _turn_upright(image, self.turning(frame))
+
+    def stored_box(self,
+        box:tuple[int, int, int, int], # Left, top, right, bottom of a piece of the shown picture, px
+        frame:VideoFrame, # Whose pixels are square
+    )->tuple[int, int, int, int]: # The same of the stored picture
+        "Where a piece of the shown picture lies in the stored one"
+        a, b, c, d = self.turning(frame)
+        across, down = box[::2], box[1::2]
+        if b: across, down, a, d = down, across, b, c
+        if a < 0: across = frame.width - across[1], frame.width - across[0]
+        if d < 0: down = frame.height - down[1], frame.height - down[0]
+        return across[0], down[0], across[1], down[1]
+
+    def is_ordinary(self,
+        frame:VideoFrame, # A decoded frame of this video
+    )->bool: # Whether a piece of it can be converted by itself
+        "8 bits, 4:2:0, square pixels, an ordinary dynamic range, of the size of the other pictures"
+        if frame.format.name not in ('yuv420p', 'yuvj420p') or self.aspect != 1 or hdr_transfer(frame): return False
+        shown = (frame.height, frame.width) if self.is_turned(frame) else (frame.width, frame.height)
+        self.size = self.size or shown
+        return shown == self.size and all(plane.line_size >= plane.width for plane in frame.planes[:3])
+
     def __call__(self,
         frame:VideoFrame, # A decoded frame of this video
     )->np.ndarray: # RGB, upright, square pixels, uint8 (H, W, 3), an array of its own

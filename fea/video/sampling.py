@@ -9,12 +9,12 @@ __all__ = ['pick_times', 'index_packets', 'find_gaps', 'VideoScan', 'scan_video'
 # %% ../../nbs/video/04_sampling.ipynb #f0af7184
 import warnings
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from zlib import crc32
 
 import numpy as np
@@ -399,9 +399,11 @@ def read_video(
     start:float=-np.inf, # Leave out stills before this time, s
     threads:int=2, # Decoding threads
     view:View=AS_STORED, # What the user says about its pictures
-)->Iterator[tuple[int, float, np.ndarray]]: # Number of the still, time (s), image RGB uint8 (H, W, 3), as shown
+    convert:Callable[[VideoFrame, ImageConverter], Any]|None=None, # Makes a picture of a frame; None: an array of the whole
+)->Iterator[tuple[int, float, Any]]: # Number of the still, time (s), image RGB uint8 (H, W, 3), as shown
     "Stills of a video; raises `InputError` at once or `TruncatedVideoError` after the last good one"
-    scan, image, last, time = scan_video(path), make_converter(path, view), -1, -np.inf
+    scan, converter, last, time = scan_video(path), make_converter(path, view), -1, -np.inf
+    def image(frame:VideoFrame)->Any: return convert(frame, converter) if convert else converter(frame)
     damage = copy(scan.damage)
     if fps is not None and scan.index.trusted:
         try:

@@ -27,6 +27,7 @@ from ..core.errors import InputError, TruncatedVideoError
 from ..timeline.table import FRAME_NAME, frame_name
 from .decoding import Damage, every_frame, open_video
 from .images import IMAGE_SUFFIXES, count_pictures, has_times, image_format, read_head, read_image, read_pictures
+from .partial import PartialImage, view_frame
 from .pictures import AS_STORED, View, hdr_transfer, square_size, turn_image
 from .sampling import make_converter, pick_times, read_video, scan_video
 
@@ -36,7 +37,12 @@ class Frame:
     "One still"
     index:int # Number of the still among those taken, from 0
     time:float # When a viewer saw it, s from the start; negative before it
-    image:np.ndarray # RGB, as shown: upright, square pixels, uint8 (H, W, 3)
+    picture:np.ndarray|PartialImage # As shown: upright, square pixels; an array RGB, uint8 (H, W, 3), or a decoded frame that stands for it
+
+    @property
+    def image(self)->np.ndarray: # RGB, uint8 (H, W, 3)
+        "The whole picture"
+        return self.picture.whole() if isinstance(self.picture, PartialImage) else self.picture
 
     @property
     def name(self)->str: # For example 'frame_0000.jpg'
@@ -311,6 +317,7 @@ def read_frames(
     start:float=-math.inf, # Leave out stills before this time (s) but count them, to take up an interrupted run
     threads:int=2, # Decoding threads
     view:View=AS_STORED, # What the user says about its pictures, where the file does not
+    partial:bool=False, # Leave the frames of a video as they were decoded, for one who looks at little of them; each holds the decoder's memory
 )->Iterator[Frame]: # Frames in the order of time
     "Stills of a source; raises `InputError` before the first, `TruncatedVideoError` after the last good one"
     check_fps(fps)
@@ -319,4 +326,4 @@ def read_frames(
     if info.kind == 'frames': return _read_saved(info.path, fps, start, view)
     if info.kind in ('sequence', 'pages'): return _read_several(info.path, info.kind, fps, start, view)
     if info.kind == 'image': return (Frame(0, 0.0, _as_viewed(image, view)) for image in ([read_image(info.path)] if start <= 0 else []))
-    return (Frame(*still) for still in read_video(info.path, fps, start, threads, view))
+    return (Frame(*still) for still in read_video(info.path, fps, start, threads, view, view_frame if partial else None))
