@@ -44,13 +44,14 @@ def analyze(
     score_threshold:float=SCORE_THRESHOLD, # Faces that the detector is less sure of are not faces
     pixel_aspect:str|None=None, # Width of a stored pixel to its height, for example '64:45'; None: as the file says
     rotate:int=0, # Degrees by which pictures are turned clockwise, after what the file says: 0, 90, 180, 270
+    adaptive:bool=True, # Look less closely at frames that follow on each other fast and show the same large faces; False: at all equally
     consent:str|None=None, # Note for the metadata: what the recorded people were told and agreed to
     classifier:Classifier|None=None, # An open model, to use it for many videos; None: the one that ships with fea
     detector:str|Path|None=None, # A YuNet file to find faces with; None: the one that ships with fea
     progress:bool|None=None, # True shows a bar, False none; None: on a terminal or in Jupyter
 )->pd.DataFrame: # The timeline; how it was made is in `.attrs['fea']`
     "Timeline of a video; raises `InputError` or `OutputError`, warns when the video breaks off and keeps what could be read"
-    settings = Settings(fps, long_side, score_threshold, pixel_aspect, rotate)
+    settings = Settings(fps, long_side, score_threshold, pixel_aspect, rotate, adaptive)
     check_analysis(video, fps, out, settings)
     state, info, classifier = source_state(video), probe_source(video, settings.view), classifier or Classifier()
     finder = Path(detector) if detector is not None else model_path(DETECTOR_MODEL)

@@ -28,6 +28,7 @@ def analyze(
     plot:Annotated[bool, typer.Option('--plot', help='Also draw the timeline (timeline.png).')]=False, # Whether to draw
     overwrite:Overwrite=False, # Older results
     long_side:Annotated[int, typer.Option(min=32, help='Faces are looked for in frames scaled down to this, px; more for groups.')]=480, # px
+    adaptive:Annotated[bool, typer.Option(help='Look less closely at frames that follow on each other fast and show the same large faces.')]=True, # Speed
     model:Annotated[Path|None, typer.Option(help='A model that `fea train` made.', show_default='the one that ships with fea')]=None, # ONNX
     resume:Annotated[bool, typer.Option('--resume', help='Go on with results that were interrupted.')]=False, # Partial results
     pixel_aspect:PixelAspect=None, # Shape of the pixels
@@ -38,8 +39,8 @@ def analyze(
     "The main job"
     from fea.faces.classifier import Classifier
     from fea.local_inference import analyze_each
-    options = {'kind': format.value, 'overwrite': overwrite, 'resume': resume, 'consent': consent or None, 'long_side': long_side, 'pixel_aspect': pixel_aspect,
-               'rotate': rotate, 'progress': wants_progress()}
+    options = {'kind': format.value, 'overwrite': overwrite, 'resume': resume, 'consent': consent or None, 'long_side': long_side, 'adaptive': adaptive,
+               'pixel_aspect': pixel_aspect, 'rotate': rotate, 'progress': wants_progress()}
     with limit_megapixels(max_megapixels): report_outcomes(analyze_each(videos, out, fps=parse_fps(fps), classifier=Classifier(model), **options), plot)
 
 # %% ../../nbs/cli/04_analyze.ipynb #bd4b500c

@@ -9,7 +9,6 @@ __all__ = ['BATCH_SIZE', 'Settings', 'check_analysis', 'describe_analysis', 'sou
 
 # %% ../../nbs/faces/04_analysis.ipynb #2897bdf0
 import os
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +29,7 @@ from ..core.errors import InputError, TruncatedVideoError, hide_folders
 from ..core.files import checksum, source_checksum
 from ..core.threads import StageTimes, ordered_map, prefetch, single_threaded_opencv
 from ..emotions import MEANING
+from .attention import Look, find_faces, plan_looks
 from .classifier import Classifier
 from .detection import CROP_SCALE, LONG_SIDE, MIN_FACE, SCORE_THRESHOLD, Face, FaceDetector, crop_face, is_classifiable
 from .tracking import FaceTracker, describe_looks, sample_looks
@@ -48,6 +48,7 @@ class Settings:
     score_threshold:float=SCORE_THRESHOLD # Faces that the detector is less sure of are not faces
     pixel_aspect:str|None=None # Width of a stored pixel to its height, for example '64:45'; None: as the file says
     rotate:int=0 # Degrees by which pictures are turned clockwise, after what the file says
+    adaptive:bool=True # Look less closely at frames that follow on each other fast and show the same large faces
 
     @property
     def view(self)->View: # As `read_frames` takes it
@@ -144,11 +145,12 @@ def make_face_finder(
     crop_size:int, # Side of the crops, px
     model:str|Path|None=None, # A YuNet file; None: the one that travels with fea
     describe:bool=False, # Also describe the looks of the faces, for a tracker
-)->Callable[[Frame], Finding]: # May be called from several threads
+)->Callable[[Frame|Look], Finding]: # May be called from several threads
     "A function that detects and crops"
     detector = FaceDetector(model, settings.score_threshold, settings.long_side)
-    def find(frame:Frame)->Finding:
-        faces, crops, samples = detector.detect(frame.picture), list[np.ndarray|None](), list[np.ndarray]()
+    def find(still:Frame|Look)->Finding:
+        frame, faces = (still.frame, find_faces(still, detector)) if isinstance(still, Look) else (still, detector.detect(still.picture))
+        crops, samples = list[np.ndarray|None](), list[np.ndarray]()
         for face in faces:
             if isinstance(frame.picture, PartialImage): _load_surroundings(frame.picture, face)
             crops.append(crop_face(frame.picture, face, crop_size) if is_classifiable(face) else None)
@@ -235,9 +237,11 @@ def analyze_stills(
     milliseconds = settings.fps is None or settings.fps > 1
     find = times.measured('detect', make_face_finder(settings, classifier.meta.crop_size, detector, describe=True))
     def weigh_still(still:Frame)->int: return still.picture.nbytes
+    def weigh_look(look:Look)->int: return look.frame.picture.nbytes
     decide = times.measured('classify', classify_findings)
     with single_threaded_opencv(), ThreadPoolExecutor(workers) as pool:
-        findings = (finding for _, finding in ordered_map(pool, find, prefetch(stills, weigh=weigh_still), weigh=weigh_still))
+        looks = plan_looks(prefetch(stills, weigh=weigh_still), always_fully=not settings.adaptive or Path(stills.path).is_dir())
+        findings = (finding for _, finding in ordered_map(pool, find, looks, weigh=weigh_look))
         for batch in batch_findings(number_faces(findings, tracker, done)): yield decide(batch, classifier, milliseconds)
 
 # %% ../../nbs/faces/04_analysis.ipynb #37247397
