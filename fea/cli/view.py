@@ -99,6 +99,8 @@ def study(
     baseline:Annotated[str|None, typer.Option(help="Seconds before the stimulus, or the name of a neutral one, that count as each person's zero.")]=None, # Zero
     threshold:Annotated[float, typer.Option(help='Probability from which an expression counts as shown.')]=.5, # Share of people
     min_valid:Annotated[float, typer.Option(help='Least share of the stimulus in which a face was judged; below it a person is left out.')]=.7, # Exclusion
+    min_carried:Annotated[float, typer.Option(help='Least share of the people who must be seen in a bin; else the curves have a gap there.')]=.5, # Gaps
+    families:Annotated[str, typer.Option(help='one rate of false alarms for the study, or two: curves; scores and scenes.')]='one', # Tests
     parquet:Annotated[bool, typer.Option('--parquet', help='Write Parquet instead of CSV.')]=False, # Format
     consent:Annotated[str, typer.Option(help='Note for the record: what the recorded people were told and agreed to.')]='', # Into the metadata
     overwrite:Overwrite=False, # Files of somebody else
@@ -109,7 +111,7 @@ def study(
     zero = float(baseline) if baseline and baseline.replace('.', '', 1).isdecimal() else baseline
     run_study(manifest, out, segments=segments, compare=[parse_pair(text) for text in compare] if compare else None, kind='parquet' if parquet else 'csv',
               overwrite=overwrite, consent=consent or None, fps=fps, bin=bin, baseline=zero, threshold=threshold, min_valid=min_valid,
-              progress=wants_progress())
+              min_carried=min_carried, families=families, progress=wants_progress())
     for file in sorted(path for path in out.iterdir() if path.is_file()): tell_file(file)
 
 # %% ../../nbs/cli/05_view.ipynb #f03602d1

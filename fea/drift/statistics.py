@@ -18,7 +18,8 @@ from math import comb
 import numpy as np
 
 from ..core.errors import InputError
-from ..stats.resampling import DRAWS, LEVEL, SEED, holm, percentile_interval, resampled_means
+from ..stats.differences import holm
+from ..stats.resampling import DRAWS, LEVEL, SEED, percentile_interval, resampled_means
 
 # %% ../../nbs/drift/01_statistics.ipynb #9d288af7
 def unit_shares(

@@ -16,7 +16,7 @@ import pandas as pd
 
 from ..core.files import replace_file
 from ..report.html import TableCells, draw_versions, format_number, render_page, table_cells
-from .plots import LABELS, draw_comparison, draw_groups, draw_stimulus, pick_groups, find_splits, study_title
+from .plots import LABELS, draw_comparison, draw_groups, draw_stimulus, find_splits, pick_groups, shared_limits, study_title
 
 if TYPE_CHECKING:
     from fea.study.run import Study
@@ -82,11 +82,12 @@ def _split_values(
 )->Iterator[dict[str, Any]]: # `name`, `groups`, `drawn`, `picture`; nothing without groups
     "The curves of groups"
     settings, columns = study.about['settings'], find_splits(study.curves)
+    limits = shared_limits(study.curves, settings)
     rows = study.curves[study.curves.stimulus == stimulus]
     for i, column in enumerate(columns):
         if (position - 1) * len(columns) + i >= _MOST_PICTURES: break
         name = column.removeprefix('group_').replace('_', ' ')
-        picture = draw_versions(partial(draw_groups, rows, column, scenes, settings), f'Mean curves of {stimulus} by {name}')
+        picture = draw_versions(partial(draw_groups, rows, column, scenes, settings, limits=limits), f'Mean curves of {stimulus} by {name}')
         yield {'name': name, 'groups': rows[rows.split == column].group.nunique(), 'drawn': len(pick_groups(rows, column)), 'picture': picture}
 
 # %% ../../nbs/study/07_page.ipynb #30f0d6b8
@@ -130,7 +131,7 @@ def _stimulus_values(
     "Curves and tables of a stimulus"
     about, scenes = study.about, _of_stimulus(study.segments, stimulus)
     spans = scenes[['label', 'start', 'end']].drop_duplicates() if len(scenes) else scenes
-    draw = partial(draw_stimulus, _of_stimulus(study.curves, stimulus), spans, about['settings'])
+    draw = partial(draw_stimulus, _of_stimulus(study.curves, stimulus), spans, about['settings'], limits=shared_limits(study.curves, about['settings']))
     return {'key': f's{position}', **about['respondents'][stimulus], 'seconds': f"{about['durations'][stimulus]:g}",
             'picture': draw_versions(draw, f'Mean curves of {stimulus} with intervals'),
             'splits': list(_split_values(study, position, stimulus, spans)), 'tables': _stimulus_tables(study, stimulus)}
@@ -194,7 +195,7 @@ def _method_values(
     "Settings as they are written"
     settings, scores = about['settings'], about['scores']
     return {'bin': f"{settings['bin']:g}", 'opening': f"{scores['opening']:g}", 'closing': f"{scores['closing']:g}",
-            **{name: settings[name] for name in ('baseline', 'draws', 'seed')}}
+            'carried': f"{settings['min_carried']:.0%}", **{name: settings[name] for name in ('baseline', 'draws', 'seed')}}
 
 # %% ../../nbs/study/07_page.ipynb #85b9ac46
 def _study_page(
@@ -207,7 +208,7 @@ def _study_page(
     links |= {'respondents': 'Respondents', 'method': 'How it was computed'}
     return render_page('study.html', title=study_title(study), about=study.about, links=links, tiles=_overview_tiles(study), level=f'{level:.0%}',
                        alpha=f'{1 - level:.2g}', stimuli=[_stimulus_values(study, i, name) for i, name in enumerate(stimuli, 1)],
-                       comparisons=comparisons, respondents=_respondent_values(study), method=_method_values(study.about))
+                       comparisons=comparisons, families=study.about['families'], respondents=_respondent_values(study), method=_method_values(study.about))
 
 # %% ../../nbs/study/07_page.ipynb #09404b13
 def write_study_report(

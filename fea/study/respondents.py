@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['COLUMN_MEANINGS', 'check_settings', 'measure_respondent', 'exclusion_rule', 'collect_traces', 'tabulate_groups',
-           'Study', 'compute_study', 'describe_study']
+           'Study', 'compute_study', 'describe_families', 'describe_study']
 
 # %% ../../nbs/study/05_respondents.ipynb #50115778
 from collections.abc import Callable, Mapping, Sequence
@@ -18,8 +18,8 @@ import pandas as pd
 import fea
 from ..core.errors import InputError
 from ..emotions import MEANING
-from ..stats.resampling import FEWEST
-from .comparisons import Comparison, compare_all, find_group_columns
+from ..stats.resampling import FEWEST, FEWEST_FREE
+from .comparisons import FAMILIES, Comparison, compare_all, find_group_columns, name_families
 from fea.study.curves import (
     MEASURES, Traces, bin_values, respondent_faces, respondent_rows, rest_level, sampling_rate, trace_table, valid_share,
 )
@@ -36,9 +36,11 @@ def check_settings(
 )->None:
     "Refuse what cannot work before any work; raises `InputError`"
     check_fps(settings.fps)
-    for name, low, high in (('bin', 1e-3, 3600), ('threshold', 0, 1), ('min_valid', 0, 1), ('level', .5, .999), ('draws', 100, 100_000), ('prominence', 0, 1)):
+    shares = [(name, 0, 1) for name in ('threshold', 'min_valid', 'min_carried', 'prominence')]
+    for name, low, high in (('bin', 1e-3, 3600), *shares, ('level', .5, .999), ('draws', 100, 100_000)):
         value = getattr(settings, name)
         if not low <= value <= high: raise InputError(f'{name} {value}: give a number from {low:g} to {high:g}')
+    if settings.families not in FAMILIES: raise InputError(f"families {settings.families!r}: choose from {', '.join(FAMILIES)}")
     unknown = [m for m in settings.measures if m not in MEASURES]
     if unknown or not settings.measures: raise InputError(f"measures {', '.join(unknown) or '(none)'}: choose from {', '.join(MEASURES)}")
     baseline, known = settings.baseline, sorted(set(manifest.stimulus))
@@ -113,6 +115,7 @@ def collect_traces(
 )->tuple[pd.DataFrame, dict[str, Traces]]: # The table of respondents, with `included` and `reason`; curves of the included by stimulus
     "Put everybody on the clock and apply the rule"
     rest, rows, curves = _resting_faces(manifest, recordings, durations, settings), [], dict[str, dict[str, np.ndarray]]()
+    levels = dict[str, list[np.ndarray]]()
     every:list[Any] = list(manifest.itertuples())
     for row in every:
         recording, level = recordings[row.video], rest[row.Index]
@@ -122,13 +125,18 @@ def collect_traces(
         if usable and seen['valid_share'] < settings.min_valid:
             reason = f"seen in {seen['valid_share']:.0%} of the stimulus, less than {settings.min_valid:.0%}"
         if usable and not reason and level is None: reason = 'the resting face was not seen'
-        if not reason and level is not None: curves.setdefault(row.stimulus, {})[row.respondent] = seen['values'] - level
+        if not reason and level is not None:
+            curves.setdefault(row.stimulus, {})[row.respondent] = seen['values'] - level
+            levels.setdefault(row.stimulus, []).append(level)
         rows.append({k: v for k, v in seen.items() if k != 'values'} | {'included': not reason, 'reason': reason, 'note': recording.note if usable else ''})
     table = manifest.drop(columns=['duration', 'face']).reset_index(drop=True).join(pd.DataFrame(rows))
     studied = [s for s in dict.fromkeys(manifest.stimulus) if s != settings.baseline]
     empty = [s for s in studied if s not in curves]
     if empty: raise InputError(f"stimulus '{empty[0]}': no respondent is left: {table[table.stimulus == empty[0]].reason.iloc[0]}")
-    return table, {s: Traces(tuple(curves[s]), np.stack(list(curves[s].values())), settings.bin, durations[s]) for s in studied}
+    def collect(stimulus:str)->Traces:
+        mean = None if settings.baseline is None else np.mean(levels[stimulus], axis=0)
+        return Traces(tuple(curves[stimulus]), np.stack(list(curves[stimulus].values())), settings.bin, durations[stimulus], mean)
+    return table, {s: collect(s) for s in studied}
 
 # %% ../../nbs/study/05_respondents.ipynb #c544c4ec
 def tabulate_groups(
@@ -177,7 +185,8 @@ COLUMN_MEANINGS = {
     'split': "'all', or the group column", 'group': "'all', or the value of the group column",
     'measure': 'p_happy ..., valence, expressiveness, as in a timeline',
     'time': 'Start of the bin, or middle of the peak, s from the start of the stimulus; in percentages: mean percent of a person above the threshold',
-    'n': 'Respondents seen', 'mean': 'Mean over respondents', 'low': 'Lower end of the interval', 'high': 'Upper end of the interval',
+    'n': 'Respondents seen; where too few were (`min_carried`), a curve is empty', 'mean': 'Mean over respondents',
+    'low': 'Lower end of the interval', 'high': 'Upper end of the interval',
     'share': 'Share of respondents above the threshold, 0 to 1', 'share_low': 'Lower end of its interval',
     'share_high': 'Upper end of its interval',
     'score': 'attraction, engagement, ...', 'of': "'respondents': mean of their scores; 'audience': score of the share curve", 'value': 'The score',
@@ -188,10 +197,13 @@ COLUMN_MEANINGS = {
     'height': 'Of the mean curve at the peak', 'prominence': 'Of the peak', 'width': 'Of the peak at half its prominence, s',
     'label': 'Of the scene', 'start': 'Of the scene, s', 'end': 'Of the scene, s', 'comparison': 'first - second (within a stimulus)',
     'by': "'stimulus', or the group column", 'within': 'Stimulus in which groups are compared', 'a': 'First stimulus or group', 'b': 'Second stimulus or group',
-    'paired': 'Whether the same persons are compared', 'n_a': 'Respondents of the first', 'n_b': 'Respondents of the second', 'mean_a': 'Mean of the first',
-    'mean_b': 'Mean of the second', 'difference': 'mean_a - mean_b', 't': "Student's (paired) or Welch's t", 'p': 'Permutation p of this row alone',
-    'p_adjusted': 'p corrected for all bins and measures and the number of comparisons (differences), or by Holm (comparisons)',
-    'effect': "Hedges' g with the average standard deviation", 'kind': "'score' or 'segment'", 'name': "The score, or 'label: measure'"}
+    'paired': 'Whether the same persons are compared', 'family': 'Results that share one rate of false alarms',
+    'n_a': 'Respondents of the first', 'n_b': 'Respondents of the second', 'mean_a': 'Mean of the first',
+    'mean_b': 'Mean of the second', 'difference': 'mean_a - mean_b', 't': "Student's (paired) or Welch's t",
+    'p': 'p of this row alone, by sign flips (paired) or by a bootstrap of t within each sample',
+    'p_adjusted': 'p corrected for all of its family: bins, measures and comparisons (differences); scores and scenes, by Holm (comparisons)',
+    'effect': "Hedges' g with the pooled standard deviation; of the same persons g_av, with the mean of both (Lakens 2013)",
+    'kind': "'score' or 'segment'", 'name': "The score, or 'label: measure'"}
 
 # %% ../../nbs/study/05_respondents.ipynb #de0dca75
 def compute_study(
@@ -203,20 +215,33 @@ def compute_study(
 )->dict[str, pd.DataFrame]: # By the names in `TABLES`
     "Everything that follows from the curves of the respondents"
     s = settings
-    curves = tabulate_groups(traces, respondents, lambda t: curve_table(t, s.threshold, s.level, s.draws, s.seed))
+    curves = tabulate_groups(traces, respondents, lambda t: curve_table(t, s.threshold, s.level, s.min_carried))
     everybody = curves[curves.split == 'all']
-    own = {stimulus: respondent_scores(t, s.threshold) for stimulus, t in traces.items()}
+    own = {stimulus: respondent_scores(t, s.threshold, s.min_carried) for stimulus, t in traces.items()}
     differences, compared = compare_all(comparisons, traces, respondents, segments, s)
+    def scored(t:Traces)->pd.DataFrame:
+        return score_table(t, respondent_scores(t, s.threshold, s.min_carried), s.threshold, s.level, s.draws, s.seed, s.min_carried)
     def stack(tables:Mapping[str, pd.DataFrame])->pd.DataFrame:
         return pd.concat([t.assign(stimulus=k)[['stimulus', *t.columns]] for k, t in tables.items()], ignore_index=True) if tables else pd.DataFrame()
     return {'respondents': respondents, 'curves': curves, 'respondent_curves': stack({k: trace_table(t) for k, t in traces.items()}),
-            'scores': tabulate_groups(traces, respondents, lambda t: score_table(t, respondent_scores(t, s.threshold), s.threshold, s.level, s.draws, s.seed)),
+            'scores': tabulate_groups(traces, respondents, scored),
             'respondent_scores': stack({k: t.reset_index() for k, t in own.items()}),
-            'percentages': tabulate_groups(traces, respondents, lambda t: percentage_table(t, s.threshold, s.level)),
+            'percentages': tabulate_groups(traces, respondents, lambda t: percentage_table(t, s.threshold, s.level, s.min_carried)),
             'peaks': stack({k: find_curve_peaks(everybody[everybody.stimulus == k], s.bin, s.prominence) for k in traces}),
-            'segments': stack({k: segment_table(t, segments[segments.stimulus == k], s.threshold, s.level) for k, t in traces.items()
+            'segments': stack({k: segment_table(t, segments[segments.stimulus == k], s.threshold, s.level, s.min_carried) for k, t in traces.items()
                                if (segments.stimulus == k).any()}) if segments is not None else pd.DataFrame(),
             'differences': differences, 'comparisons': compared}
+
+# %% ../../nbs/study/05_respondents.ipynb #4f44edc4
+def describe_families(
+    settings:StudySettings, # Of the study
+)->str: # A sentence or two
+    "The promise of a study in words"
+    rate, (curves, values, _) = f'{1 - settings.level:.2g}', name_families(settings)
+    if curves == values:
+        return f'One rate of false alarms for the whole study: where nothing differs, any bin, score or scene is reported in {rate} of studies at most.'
+    return (f'Two families, each with its own rate of false alarms of {rate}: the curves, and all scores and scenes together; '
+            f'where nothing differs, one of the two reports something in up to {2 * (1 - settings.level):.2g} of studies.')
 
 # %% ../../nbs/study/05_respondents.ipynb #e5aa27eb
 def describe_study(
@@ -238,6 +263,7 @@ def describe_study(
     return {'what': 'fea study', 'fea': fea.__version__, 'manifest': manifest.name, 'settings': asdict(settings), 'durations': dict(durations),
             'respondents': {str(s): {'included': int(c['sum']), 'recorded': int(c['size'])} for s, c in counts.iterrows()},
             'exclusion_rule': exclusion_rule(settings), 'scores': {'opening': OPENING, 'closing': CLOSING}, 'fewest_for_intervals': FEWEST,
+            'fewest_for_differences': FEWEST_FREE, 'families': describe_families(settings),
             'comparisons': [asdict(c) | {'name': c.name} for c in comparisons],
             'models': models, 'notes': notes, 'consent': consent, 'meaning': MEANING,
             'columns': COLUMN_MEANINGS}

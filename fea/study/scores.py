@@ -7,6 +7,7 @@ __all__ = ['OPENING', 'CLOSING', 'SCORES', 'curve_table', 'percentage_table', 'r
            'segment_values', 'segment_table', 'find_curve_peaks', 'StudySettings']
 
 # %% ../../nbs/study/02_scores.ipynb #fd450650
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +18,8 @@ from ..core.defaults import STUDY_FPS
 from ..core.errors import InputError
 from ..core.files import read_text_table
 from ..stats.peaks import find_maxima
-from ..stats.resampling import DRAWS, LEVEL, SEED, bootstrap_mean, percentile_interval, wilson_intervals
-from .curves import MEASURES, Traces
+from ..stats.resampling import DRAWS, LEVEL, SEED, mean_intervals, percentile_interval, wilson_intervals
+from .curves import LEAST_CARRIED, MEASURES, Traces
 
 # %% ../../nbs/study/02_scores.ipynb #10e3616e
 _THRESHOLD = .5 # above it, an expression counts as shown
@@ -27,17 +28,20 @@ def curve_table(
     traces:Traces, # Of one stimulus
     threshold:float=_THRESHOLD, # Above it, a measure counts as shown
     level:float=LEVEL, # Of the intervals
-    draws:int=DRAWS, # Bootstrap draws
-    seed:int=SEED, # Of the random numbers
+    carried:float=LEAST_CARRIED, # Share of the respondents who must be seen in a bin; else it holds only their number
 )->pd.DataFrame: # `measure`, `time`, `n`, `mean`, `low`, `high`, `share`, `share_low`, `share_high`
-    "Curves over respondents: bootstrap interval of the mean, Wilson's of the share"
-    values = traces.values.transpose(0, 2, 1).reshape(len(traces.values), -1)
-    table = bootstrap_mean(values, level, draws, seed)
+    "Curves over respondents: guarded interval of the mean, Wilson's of the share"
+    def columns(kept:Traces)->np.ndarray: return kept.values.transpose(0, 2, 1).reshape(len(kept.values), -1)
+    values = columns(traces.carried(carried))
+    least, most = (np.repeat(end, len(traces.times)) for end in traces.ends())
+    table = mean_intervals(values, level, (least, most))
     above = (values > threshold).sum(0)
     low, high = wilson_intervals(above, table.n.to_numpy(), level)
+    share = above / table.n.where(table.n > 0)
+    table['n'] = np.isfinite(columns(traces)).sum(0)
     table.insert(0, 'time', np.tile(traces.times, len(MEASURES)))
     table.insert(0, 'measure', np.repeat(np.array(MEASURES, object), len(traces.times)))
-    return table.assign(share=above / table.n.where(table.n > 0), share_low=low, share_high=high)
+    return table.assign(share=share, share_low=low, share_high=high)
 
 # %% ../../nbs/study/02_scores.ipynb #b6e9466a
 OPENING, CLOSING = 8., 2. # s; the closing time is our choice
@@ -60,29 +64,42 @@ def _peak_end_scores(
     return {'attraction': over(surprise, times < OPENING - 1e-9, 'max'), 'engagement': over(expressive, every, 'max'), 'retention': retention,
             'impact': (retention + over(happy, end, 'mean')) / 2}
 
+# %% ../../nbs/study/02_scores.ipynb #7a80a86e
+def _over_bins(
+    what:Callable[..., np.ndarray], # A function of NumPy that leaves out `nan`
+    audience:np.ndarray, # Shares, shape (bins, measures); `nan` where too few were seen
+)->np.ndarray: # Shape (measures,); `nan` without any bin
+    "A figure over the bins that count"
+    kept = audience[np.isfinite(audience).all(1)]
+    return what(kept, axis=0) if len(kept) else np.full(audience.shape[1], np.nan)
+
 # %% ../../nbs/study/02_scores.ipynb #44e64860
 def percentage_table(
     traces:Traces, # Of one stimulus
     threshold:float=_THRESHOLD, # Above it, a measure counts as shown
     level:float=LEVEL, # Of the intervals
+    carried:float=LEAST_CARRIED, # Share of the respondents who must be seen in a bin that counts
 )->pd.DataFrame: # One row per measure; all but `n` in percent
     "How many respondents showed what, and for how long"
-    seen = np.isfinite(traces.values)
-    shown = traces.values > threshold
+    values = traces.carried(carried).values
+    seen, shown = np.isfinite(values), values > threshold
     n, reached = np.full(len(MEASURES), len(traces.respondents)), shown.any(1).sum(0)
     audience = np.where(seen.any(0), shown.sum(0) / np.maximum(seen.sum(0), 1), np.nan)
-    time = bootstrap_mean(np.where(seen.any(1), shown.sum(1) / np.maximum(seen.sum(1), 1), np.nan), level)
+    time = mean_intervals(np.where(seen.any(1), shown.sum(1) / np.maximum(seen.sum(1), 1), np.nan), level, (0, 1))
     low, high = wilson_intervals(reached, n, level)
-    shares = {'reach': reached / n, 'reach_low': low, 'reach_high': high, 'average': np.nanmean(audience, 0), 'highest': np.nanmax(audience, 0),
-              'lowest': np.nanmin(audience, 0), 'time': time['mean'], 'time_low': time.low, 'time_high': time.high}
+    shares = {'reach': reached / n, 'reach_low': low, 'reach_high': high, 'average': _over_bins(np.nanmean, audience),
+              'highest': _over_bins(np.nanmax, audience), 'lowest': _over_bins(np.nanmin, audience),
+              'time': time['mean'], 'time_low': time.low, 'time_high': time.high}
     return pd.DataFrame({'measure': MEASURES, 'n': n} | {k: np.asarray(v) * 100 for k, v in shares.items()})
 
 # %% ../../nbs/study/02_scores.ipynb #861bf8fe
 def respondent_scores(
     traces:Traces, # Of one stimulus
     threshold:float=_THRESHOLD, # Above it, an expression counts as shown
+    carried:float=LEAST_CARRIED, # Share of the respondents who must be seen in a bin that counts
 )->pd.DataFrame: # Index: respondent; a column per score
     "Scores of each respondent"
+    traces = traces.carried(carried)
     happy, valence, expressive = (traces.measure(m) for m in ('p_happy', 'valence', 'expressiveness'))
     scores = _peak_end_scores(traces.measure('p_surprise'), expressive, happy, traces.times, traces.duration)
     n = np.isfinite(happy).sum(1)
@@ -91,6 +108,16 @@ def respondent_scores(
     shown = {'happy': happy > threshold, 'pleasant': valence > threshold, 'unpleasant': valence < -threshold, 'expressive': expressive > threshold}
     scores |= {f'percent_{name}': 100 * bins.sum(1) / n for name, bins in shown.items()}
     return pd.DataFrame(scores, index=pd.Index(traces.respondents, name='respondent'))
+
+# %% ../../nbs/study/02_scores.ipynb #4a765bcd
+_SCORE_MEASURES = ('p_surprise', 'expressiveness', 'p_happy', 'p_happy', 'valence', 'expressiveness') # of the first six scores
+
+def _score_ends(
+    traces:Traces, # Of one stimulus
+)->tuple[np.ndarray, np.ndarray]: # Least and largest value of each score, shape (scores,)
+    "Where the scales of `SCORES` end; the last four are percentages"
+    least, most = traces.ends(_SCORE_MEASURES)
+    return np.r_[least, np.zeros(4)], np.r_[most, np.full(4, 100.)]
 
 # %% ../../nbs/study/02_scores.ipynb #27e96eb2
 SCORES = ('attraction', 'engagement', 'retention', 'impact', 'mean_valence', 'mean_expressiveness',
@@ -103,12 +130,13 @@ def score_table(
     level:float=LEVEL, # Of the intervals
     draws:int=DRAWS, # Bootstrap draws
     seed:int=SEED, # Of the random numbers
+    carried:float=LEAST_CARRIED, # Share of the respondents who must be seen in a bin that counts
 )->pd.DataFrame: # `score`, `of` ('respondents': mean over them; 'audience': of the share curve), `n`, `value`, `low`, `high`
     "Scores of a stimulus with their intervals"
-    people = bootstrap_mean(scores.to_numpy(), level, draws, seed).rename(columns={'mean': 'value'})
+    people = mean_intervals(scores.to_numpy(), level, _score_ends(traces)).rename(columns={'mean': 'value'})
     people.insert(0, 'of', 'respondents')
     people.insert(0, 'score', list(scores.columns))
-    audience = _audience_scores(traces, threshold, level, draws, seed)
+    audience = _audience_scores(traces.carried(carried), threshold, level, draws, seed)
     return pd.concat([people, audience], ignore_index=True)
 
 # %% ../../nbs/study/02_scores.ipynb #ab2e7fbf
@@ -191,10 +219,12 @@ def segment_table(
     segments:pd.DataFrame, # Its scenes, from `read_segments`
     threshold:float=_THRESHOLD, # Above it, a measure counts as shown
     level:float=LEVEL, # Of the intervals
+    carried:float=LEAST_CARRIED, # Share of the respondents who must be seen in a bin that counts
 )->pd.DataFrame: # `label`, `start`, `end`, `measure`, `n`, `mean`, `low`, `high`, `share` (of respondents whose mean is above the threshold)
     "Scenes with their means and intervals"
-    values = segment_values(traces, segments).reshape(len(traces.respondents), -1)
-    table = bootstrap_mean(values, level)
+    values = segment_values(traces.carried(carried), segments).reshape(len(traces.respondents), -1)
+    least, most = (np.tile(end, len(segments)) for end in traces.ends())
+    table = mean_intervals(values, level, (least, most))
     share = (values > threshold).sum(0) / table.n.where(table.n > 0)
     scenes = segments[['label', 'start', 'end']].loc[segments.index.repeat(len(MEASURES))].reset_index(drop=True)
     return scenes.assign(measure=list(MEASURES) * len(segments)).join(table).assign(share=share)
@@ -227,6 +257,8 @@ class StudySettings:
     baseline:float|str|None=None # Resting face: seconds before the stimulus, or the name of a neutral stimulus; None: none is taken off
     measures:tuple[str, ...]=('p_happy', 'valence', 'expressiveness') # Compared between stimuli and groups
     level:float=LEVEL # Of all intervals; 1 - level is the rate of false alarms of a whole study
+    families:str='one' # 'one': curves, scores and scenes share that rate; 'two': curves have it, and scores and scenes together once more
+    min_carried:float=LEAST_CARRIED # Bins in which a smaller share of a sample was seen are gaps, and decide nothing
     draws:int=DRAWS # Bootstrap draws and permutations
     seed:int=SEED # Of the random numbers
     prominence:float=_PROMINENCE # Least prominence of a peak
