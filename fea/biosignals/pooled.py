@@ -14,7 +14,8 @@ import pandas as pd
 
 from .moments import RESPONSE_WINDOW, Moments, format_p, in_window
 from ..core.errors import InputError
-from ..stats.resampling import DRAWS, FEWEST, bootstrap_mean, paired_t, sign_flips
+from ..stats.differences import paired_t, sign_flips
+from ..stats.resampling import DRAWS, FEWEST, bootstrap_mean
 
 # %% ../../nbs/biosignals/12_pooled.ipynb #00064021
 SURROGATES = ('respondents', 'shifts')
@@ -50,7 +51,7 @@ class PooledMoments:
     table:pd.DataFrame # By respondent: `respondent`, `onsets`, `scrs`, `count`, `expected`, `excess`, `p` (against shifts), `expected_others`, `excess_others`
     n:int # Respondents with at least one onset and one skin response
     mean:float # Excess per respondent
-    low:float # Lower end of its 95 % interval; `nan` with fewer than five respondents
+    low:float # Lower end of its 95 % interval; `nan` with fewer than ten respondents
     high:float # Its upper end
     p:float # One-sided (more than chance); `nan` with fewer than five respondents
     text:str # In a sentence
@@ -80,7 +81,8 @@ def pool_moments(
     summary = bootstrap_mean(excess[:, None], seed=seed).iloc[0]
     p = _p_of(shares, excess, surrogates, seed) if enough else np.nan
     text = f'{summary["mean"]:+.2f} moments per respondent beyond {_CHANCE[surrogates]} (n = {len(excess)}'
-    text += f'; 95 % interval {summary.low:.2f} to {summary.high:.2f}, {format_p(p)})' if enough else f'; fewer than {FEWEST}: no interval, no test)'
+    interval = '' if np.isnan(summary.low) else f'; 95 % interval {summary.low:.2f} to {summary.high:.2f}'
+    text += f'{interval}, {format_p(p)})' if enough else f'; fewer than {FEWEST}: no interval, no test)'
     return PooledMoments(table, len(excess), float(summary['mean']), float(summary.low), float(summary.high), p, text, surrogates)
 
 _CHANCE = {'respondents': "what the others' skins give", 'shifts': 'chance'}
