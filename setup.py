@@ -8,7 +8,8 @@ from setuptools.command.build_py import build_py
 
 EXTRAS = ('train', 'aws', 'serve', 'local', 'app', 'parquet', 'heif', 'biosignals', 'drift', 'dev')
 ROOT = Path(__file__).resolve().parent
-SHIPPED = ['model.onnx', 'face_detection_yunet_2023mar_merged.onnx', 'SHA256SUMS', 'model_card.json', 'metrics.json', 'baseline.json']
+SHIPPED = ['model.onnx', 'face_detection_yunet_2023mar_merged.onnx', 'face_mesh_v2_478.onnx', 'face_landmark_468.onnx', 'face_blendshapes.onnx',
+           'canonical_face.json', 'SHA256SUMS', 'model_card.json', 'metrics.json', 'baseline.json']
 config = ConfigParser(delimiters=['='], interpolation=None)
 config.read(ROOT/'settings.ini', encoding='utf-8')
 cfg = config['DEFAULT']

@@ -28,7 +28,8 @@ finally:
 def test_wheel_holds_package_models_and_licence(built:Path)->None:
     names = zipfile.ZipFile(next(built.glob('*.whl'))).namelist()
     modules = {p.relative_to(ROOT).as_posix() for p in (ROOT/'fea').rglob('*.py')}
-    models = {f'fea/models/{name}' for name in ('model.onnx', 'face_detection_yunet_2023mar_merged.onnx', 'SHA256SUMS', 'baseline.json')}
+    models = {f'fea/models/{name}' for name in ('model.onnx', 'face_detection_yunet_2023mar_merged.onnx', 'face_mesh_v2_478.onnx', 'face_landmark_468.onnx',
+                                                'face_blendshapes.onnx', 'canonical_face.json', 'mediapipe_LICENSE.txt', 'SHA256SUMS', 'baseline.json')}
     pages = {f'fea/{p.relative_to(ROOT).as_posix()}' for p in (ROOT/'web').rglob('*') if p.is_file()}
     assert 'fea/web/templates/base.html' in pages
     assert (modules | models | pages | {'fea/py.typed'}) <= set(names)

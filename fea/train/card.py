@@ -31,6 +31,9 @@ _FILES = { # What a model folder may hold, and under which licence
     'model.onnx': ('expression model, which `fea analyze` runs', 'Apache-2.0'),
     'model.safetensors': ('the weights for PyTorch', 'Apache-2.0'),
     'face_detection_yunet_2023mar_merged.onnx': ('face detector YuNet', 'MIT'),
+    'face_mesh_v2_478.onnx': ("MediaPipe's face mesh, 478 points", 'Apache-2.0'),
+    'face_landmark_468.onnx': ("MediaPipe's smaller face mesh, which finds where to cut", 'Apache-2.0'),
+    'face_blendshapes.onnx': ("MediaPipe's blendshapes", 'Apache-2.0'),
 }
 
 def model_files(
