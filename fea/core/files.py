@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['flush_files', 'replacing', 'replace_file', 'save_figure', 'finish_replacing', 'replacing_files', 'refuse_existing',
-           'checksum', 'source_checksum', 'read_text_table']
+           'checksum', 'source_checksum', 'text_encoding', 'read_text_table']
 
 # %% ../../nbs/core/02_files.ipynb #c3ad4d64
 import errno
@@ -159,25 +159,52 @@ def source_checksum(
     for file in sorted(f for f in path.iterdir() if f.is_file()): digest.update(f'{file.name} {checksum(file)}\n'.encode())
     return digest.hexdigest()
 
+# %% ../../nbs/core/02_files.ipynb #0e998866
+def text_encoding(
+    start:bytes, # Of a file
+)->str: # `utf-8-sig` (with or without a mark), `utf-16`, `utf-16-le`, `utf-16-be`, or `cp1252`; empty when it is no text
+    "How a text is written, so that µ stays µ"
+    if start[:2] in (b'\xff\xfe', b'\xfe\xff'): return 'utf-16'
+    if b'\0' in start[:2000]:
+        even, odd = start[:2000:2].count(0), start[1:2000:2].count(0)
+        if min(even, odd) > .05*max(even, odd) or max(even, odd) < .5*len(start[:2000:2]): return ''
+        return 'utf-16-be' if even > odd else 'utf-16-le'
+    try: start[:start.rfind(b'\n') + 1].decode('utf-8-sig')
+    except UnicodeDecodeError: return 'cp1252'
+    return 'utf-8-sig'
+
 # %% ../../nbs/core/02_files.ipynb #1a197980
+def _undo_decimal_commas(
+    column:pd.Series, # Of a table whose columns are not separated by commas
+)->pd.Series: # With points, when all that stands in it are numbers
+    "Numbers as the rest of the world writes them"
+    full = column.dropna()
+    return column.str.replace(',', '.') if full.str.fullmatch(r'[+-]?\d+(,\d+)?').all() else column
+
 def read_text_table(
     path:str|Path, # A CSV of the user's
     what:str, # What it should be, for example 'manifest'
     columns:tuple[str, ...], # That it needs
-)->pd.DataFrame: # All columns as text, without spaces around; empty cells are missing, empty rows are gone
+)->pd.DataFrame: # Text without spaces around; empty cells are missing, empty rows are gone; a header with a capital is lower case
     "Read a CSV that a person wrote; raises `InputError`"
     needs = f"a {what} has the columns {', '.join(columns)}"
     try:
+        with open(path, 'rb') as file: start = file.read(200_000)
+        encoding = text_encoding(start)
+        if not encoding: raise InputError(f'{path}: not a readable CSV, but the file of a program; save it as CSV; {needs}')
+        first = start.decode(encoding, 'replace').lstrip('\r\n').splitlines()[:1]
+        mark = next((mark for mark in ('\t', ';') if first and mark in first[0]), ',')
         with warnings.catch_warnings():
             warnings.simplefilter('error', pd.errors.ParserWarning) # a row with more cells than the header
-            table = pd.read_csv(path, dtype='str', encoding='utf-8-sig', index_col=False)
+            table = pd.read_csv(path, dtype='str', sep=mark, encoding=encoding, index_col=False)
     except FileNotFoundError as e: raise InputError(f'{path}: no such {what}') from e
     except pd.errors.ParserWarning as e:
         raise InputError(f'{path}: a row has more cells than the header; put text that holds a comma into double quotes') from e
-    except (ValueError, OSError) as e: raise InputError(f'{path}: not a readable CSV in UTF-8 ({type(e).__name__}); {needs}') from e
+    except (ValueError, OSError) as e: raise InputError(f'{path}: not a readable CSV ({type(e).__name__}); {needs}') from e
     table.columns = table.columns.str.strip()
-    if any(mark in str(c) for c in table for mark in ';\t'):
-        raise InputError(f'{path}: columns are separated by semicolons or tabs; save it as CSV with commas')
+    plain = [str(c).lower() if str(c)[:1].isupper() or str(c).lower() in columns else str(c) for c in table]
+    if len(set(plain)) == len(plain): table.columns = pd.Index(plain)
     missing = [c for c in columns if c not in table]
     if missing: raise InputError(f"{path}: column {', '.join(missing)} missing; {needs}")
-    return restore_table(table.apply(lambda column: column.str.strip()).replace('', pd.NA).dropna(how='all', ignore_index=True))
+    table = restore_table(table.apply(lambda column: column.str.strip()).replace('', pd.NA).dropna(how='all', ignore_index=True))
+    return table if mark == ',' else table.apply(_undo_decimal_commas)

@@ -5,21 +5,22 @@
 # %% auto #0
 __all__ = ['MARKER_COLUMNS', 'TRIGGERS', 'EDGES', 'ANALYSED', 'Signal', 'make_markers', 'join_markers', 'find_rest',
            'trigger_markers', 'describe_edge', 'Recording', 'list_signals', 'signal_table', 'stack_channels',
-           'normalise_units', 'load_library']
+           'normalise_units', 'Piece', 'Contents', 'make_recording', 'load_library']
 
 # %% ../../nbs/recordings/03_signals.ipynb #111107ba
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ..core.errors import InputError, missing_extra
-from .units import KINDS, UNITS, convert_unit, decide_unit, parse_unit, measure_values
+from .units import KINDS, UNITS, choose_channels, convert_unit, decide_unit, parse_unit, measure_values
 
 # %% ../../nbs/recordings/03_signals.ipynb #dde16d18
 @dataclass(frozen=True, eq=False)
@@ -257,6 +258,43 @@ def _in_unit(
     values = np.asarray(convert_unit(signal.values, unit, to), signal.values.dtype)
     if in_place: signal.values[...] = values
     return replace(signal, unit=to, values=signal.values if in_place else values)
+
+# %% ../../nbs/recordings/03_signals.ipynb #2e5fbcf5
+@dataclass(frozen=True, eq=False)
+class Piece:
+    "Channels of one clock, in the units of the file"
+    channels:tuple[tuple[str, str, str], ...] # Name, kind and unit of each
+    values:np.ndarray # Float (channels, n)
+    start:float # Of the first sample, s, on the device's clock
+    rate:float # Hz; 0 when `stamps` are given
+    stamps:np.ndarray|None=None # Of uneven values, float (n,), s, on the device's clock
+
+# %% ../../nbs/recordings/03_signals.ipynb #32e0e5a0
+@dataclass(frozen=True, eq=False)
+class Contents:
+    "What a file or a folder holds"
+    pieces:tuple[Piece, ...] # Signals
+    markers:tuple[pd.DataFrame, ...]=() # From `make_markers`, on the device's clock
+    notes:tuple[str, ...]=() # What was found
+    dated:bool=True # Whether the device's clock is Unix time
+
+def make_recording(
+    path:Path, # File or folder
+    layout:str, # Who wrote it, for example `Empatica E4`
+    contents:Contents, # Of it
+    kinds:Sequence[str]|None=None, # Kinds wanted; None: all
+)->Recording: # Signals in the units of the file
+    "Put pieces onto one clock; raises `InputError` when there is nothing, or none of a kind"
+    if not contents.pieces: raise InputError(f'{path} holds no samples; it may be cut short, or the sensor was off')
+    zero = min(piece.start for piece in contents.pieces)
+    channels = [(piece, i, name, kind, unit) for piece in contents.pieces for i, (name, kind, unit) in enumerate(piece.channels)]
+    chosen = [channels[i] for i in choose_channels(str(path), [(name, kind) for _, _, name, kind, _ in channels], kinds)]
+    blocks = {id(piece): np.ascontiguousarray(piece.values, np.float32) for piece, *_ in chosen}
+    signals = [Signal(name, kind, parse_unit(unit), piece.rate, piece.start - zero, blocks[id(piece)][i],
+                      None if piece.stamps is None else piece.stamps - zero) for piece, i, name, kind, unit in chosen]
+    markers = join_markers([table.assign(time=table.time - zero) for table in contents.markers])
+    started = datetime.fromtimestamp(zero, UTC) if contents.dated else None
+    return Recording(str(path), layout, tuple(signals), markers, started, contents.notes)
 
 # %% ../../nbs/recordings/03_signals.ipynb #4b15fcd2
 def load_library(

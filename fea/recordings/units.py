@@ -42,7 +42,7 @@ _KIND_TABLE = (
     Kind('acc', 'g', ('acc', 'accel', 'accelerometer', 'acceleration')),
     Kind('temp', '°C', ('temp', 'temperature', 'thermometer', 'thermopile', 'thermistor', 'skintemp', 'skt'), 'level', 10., 45., ('°C', 'K', '°F')),
     Kind('resp', 'a.u.', ('resp', 'respiration', 'respiratory', 'rsp', 'breath', 'breathing', 'piezo')),
-    Kind('ibi', 's', ('ibi', 'rri', 'rrinterval', 'interbeat', 'interbeatinterval'), 'level', .25, 2.5, ('s', 'ms')),
+    Kind('ibi', 's', ('ibi', 'rri', 'ppi', 'rrinterval', 'ppinterval', 'interbeat', 'interbeatinterval'), 'level', .25, 2.5, ('s', 'ms')),
     Kind('other', '', ()),
 )
 KINDS = {kind.name: kind for kind in _KIND_TABLE}
@@ -119,7 +119,7 @@ _SITE = re.compile(r'(fp|af|f|ft|fc|t|c|tp|cp|p|po|o|i)(?:(?:[1-9]|10)h?|z)|fpz'
 _REFERENCE = re.compile(r'(?:eeg)?[ _.]*[am][12](?:[ _.-]*(?:ref|le))?[ .]*', re.IGNORECASE) # Ears and mastoids, against a common reference
 _DERIVED = {'rate', 'hr', 'bpm', 'quality', 'peak', 'peaks', 'onset', 'onsets', 'offset', 'offsets', 'phase', 'phasic', 'tonic', 'amplitude', 'height',
             'recovery', 'rise', 'risetime', 'rvt', 'trough', 'troughs', 'activity', 'impedance', 'range', 'error', 'valid', 'validity', 'confidence',
-            'reliability', 'status', 'battery', 'marker', 'trigger', 'event', 'timestamp', 'latency'} # Words that say: worked out, or the state of a device
+            'reliability', 'estimate', 'status', 'battery', 'marker', 'trigger', 'event', 'timestamp', 'latency'} # Worked out, or a device's state
 _RATES = {'bpm', 'rpm', 'brpm', '1/min', 'hz', '%'} # Units of what was worked out
 _STUCK = r'(?:raw|filt|filtered|clean|signal|data|value|[xyz])' # What stands behind a word without a gap
 _FITTING = {'acc': ('acceleration', 'arbitrary'), 'temp': ('temperature', 'voltage', 'resistance', 'arbitrary'), 'ibi': ('time',),
@@ -155,6 +155,7 @@ def guess_kind(
     found = found or ('eeg' if _SITE.fullmatch(site) else 'other')
     if found == 'ecg' and 'resp' in words: found = 'resp' # measured with the electrodes of an ECG
     quantity = UNITS[label].quantity if label in UNITS else ''
+    if quantity == 'acceleration' and words & {'x', 'y', 'z'}: return 'acc'
     return 'other' if quantity and quantity not in _FITTING.get(found, (quantity,)) else found
 
 # %% ../../nbs/recordings/01_units.ipynb #4739c703
