@@ -17,6 +17,8 @@ os.environ |= {'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1', 'MPLBACKEND'
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT/'bench')]
 
+import fea # noqa: F401 - before OpenCV, whose messages it silences
+
 
 def run_matrix(out: Path, only: str, again: bool, quick: bool = False) -> int:
     "Run the cases that are not in the table yet, or of them those for `make test`; how many failed"
