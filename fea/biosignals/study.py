@@ -238,6 +238,9 @@ def combine_respondents(
     units:Mapping[str, str]|None=None, # Of all recordings, see `read_recording`
     names:Mapping[str, str]|None=None, # Of all recordings: channel → kind
     stream:str|None=None, # Whose markers count, in all recordings
+    rate:float|None=None, # Samples a second of plain tables without a column of time, Hz
+    columns:Mapping[str, str]|None=None, # Columns of plain tables, see `read_recording`
+    edge:str='auto', # Which changes of a trigger line are markers: `auto`, `rising` or `falling`
     artefacts:pd.DataFrame|None=None, # What is spoilt, from `read_artefacts`
     **options:Any, # `mains`, `threshold`, `decomposition` of `combine`
 )->dict[str, Biosignals|FeaError]: # By respondent
@@ -245,7 +248,8 @@ def combine_respondents(
     found, rows = dict[str, Biosignals|FeaError](), list[Any](manifest.itertuples())
     for row in tqdm(rows, desc='respondents', unit='person', delay=2, disable=None if progress is None else not progress):
         try:
-            recording, end = read_recording(row.recording, None, units, names), None if pd.isna(row.stimulus_end) else float(row.stimulus_end)
+            recording = read_recording(row.recording, None, units, names, rate, columns, edge)
+            end = None if pd.isna(row.stimulus_end) else float(row.stimulus_end)
             spoilt = None if artefacts is None else artefacts_of(artefacts, row.respondent)
             found[row.respondent] = combine(read_timeline(row.timeline), recording, _row_clocks(row, stream), width, artefacts=spoilt,
                                             start=float(row.stimulus_start), end=end, **options)
@@ -282,7 +286,7 @@ def run_body_study(
     artefacts:pd.DataFrame|None=None, # What is spoilt, from `read_artefacts`
     around:Sequence[str]=(), # What to average around, see `find_events`: 'markers', names of expressions, CSV files
     surrogates:str='respondents', # What chance is for the moments: the skins of the other 'respondents', or 'shifts' within each
-    **options:Any, # `units`, `names`, `stream` of `combine_respondents`; `mains`, `threshold`, `decomposition` of `combine`
+    **options:Any, # `units`, `names`, `stream`, `rate`, `columns`, `edge` of `combine_respondents`; `mains`, `threshold`, `decomposition` of `combine`
 )->_BodyStudy: # Tables; the same lie in `out`
     "A study from its manifest; raises `InputError` or `OutputError`"
     out, table = Path(out), _read_body_manifest(manifest)

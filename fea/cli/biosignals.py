@@ -28,6 +28,10 @@ _Units = Annotated[list[str]|None, typer.Option('--unit', metavar='NAME=UNIT', s
                                                help='Unit of a channel or kind where the file is wrong or silent, like eda=nS; may be repeated.')]
 _Channels = Annotated[list[str]|None, typer.Option('--channel', metavar='NAME=KIND', show_default=False,
                                                   help='What a channel measures whose name does not say, like Aux1=eda; may be repeated.')]
+_Columns = Annotated[list[str]|None, typer.Option('--column', metavar='NAME[=KIND]', show_default='all',
+                                                 help='Column of a plain table, by name or number, like 1=time or 2=ppg; may be repeated.')]
+_TableRate = Annotated[float|None, typer.Option('--rate', metavar='HZ', help='Samples a second of a plain table without a column of time.', show_default=False)]
+_Edge = Annotated[str, typer.Option(help='Which changes of a trigger line are markers: auto, rising or falling.')]
 _Stream = Annotated[str|None, typer.Option(help="The recording's stream whose markers count.", show_default='all')]
 
 # %% ../../nbs/cli/06_biosignals.ipynb #88bff575
@@ -43,6 +47,15 @@ def _parse_pairs(
         if not name or not value: raise InputError(f'{option} {text}: give a name and a value, like {option} {example}')
         if pairs.setdefault(name, value) != value: raise InputError(f'{option} {name} was given twice, as {pairs[name]} and as {value}; give one')
     return pairs
+
+# %% ../../nbs/cli/06_biosignals.ipynb #9244ddea
+def _parse_columns(
+    texts:list[str]|None, # Each like `2=ppg`, or the name or number of a column alone
+)->dict[str, str]|None: # Name or number to what it is, empty: by its name; None: all columns
+    "Chosen columns of a plain table; raises `InputError`"
+    if not texts: return None
+    said = _parse_pairs([text for text in texts if '=' in text], '--column', '2=ppg')
+    return {text.rpartition('=')[0].strip() or text.strip(): said.get(text.rpartition('=')[0].strip(), '') for text in texts}
 
 # %% ../../nbs/cli/06_biosignals.ipynb #ecbf5395
 def _chosen_clocks(
@@ -107,6 +120,9 @@ def biosignals(
     stream:_Stream=None, # Which markers
     unit:_Units=None, # Where the file is wrong
     channel:_Channels=None, # Where the names say nothing
+    rate:_TableRate=None, # Of a table that does not say
+    column:_Columns=None, # Of a table
+    edge:_Edge='auto', # Of trigger lines
     fps:Rate=f'{STUDY_FPS:g}', # Sampling rate
     width:_Bin=1., # Of the tables
     mains:_Mains=50, # Power line
@@ -126,7 +142,7 @@ def biosignals(
     refuse_old_results(folder, overwrite)
     clocks = _chosen_clocks(offset, video_started, markers, frames, zone, near, stream, video)
     units, names = _parse_pairs(unit, '--unit', 'eda=nS'), _parse_pairs(channel, '--channel', 'Aux1=eda')
-    body = read_recording(recording, None, units, names) # before the video, which takes longer
+    body = read_recording(recording, None, units, names, rate, _parse_columns(column), edge) # before the video, which takes longer
     timeline = find_timeline(video, video if ready else None, folder, fps, overwrite)
     with replacing_files(folder, 'biosignals') as new:
         found = run_biosignals(timeline, body, new, clocks, width, None, mains, threshold, units=units, names=names)
@@ -138,7 +154,7 @@ def biosignals(
 # %% ../../nbs/cli/06_biosignals.ipynb #fbfffcf6
 @commands.command('biosignals-study', help=with_example(
     """Curves of face, skin, heart and EEG over many viewers of one film, from a manifest: a CSV with respondent, timeline, recording and one of offset,
-video_started, markers (extra: biosignals). --unit, --channel and --stream hold for all recordings of the study.""",
+video_started, markers (extra: biosignals). --unit, --channel, --rate, --column, --edge and --stream hold for all recordings of the study.""",
     'fea biosignals-study viewers.csv --out body'))
 def biosignals_study(
     manifest:Annotated[Path, typer.Argument(readable=False, metavar='MANIFEST', help='CSV of who was recorded where.', show_default=False)], # Who
@@ -146,6 +162,9 @@ def biosignals_study(
     stream:_Stream=None, # Which markers, in all recordings
     unit:_Units=None, # In all recordings
     channel:_Channels=None, # In all recordings
+    rate:_TableRate=None, # In all recordings
+    column:_Columns=None, # In all recordings
+    edge:_Edge='auto', # In all recordings
     width:_Bin=1., # Of the curves
     mains:_Mains=50, # Power line
     threshold:_Threshold=.05, # Of the skin
@@ -155,7 +174,7 @@ def biosignals_study(
     from fea.biosignals.study import STUDY_FILES, run_body_study
     units, names = _parse_pairs(unit, '--unit', 'eda=nS'), _parse_pairs(channel, '--channel', 'Aux1=eda')
     study = run_body_study(manifest, out, width, overwrite, mains=mains, threshold=threshold, units=units, names=names, stream=stream,
-                           progress=wants_progress())
+                           rate=rate, columns=_parse_columns(column), edge=edge, progress=wants_progress())
     for line in study.respondents[~study.respondents.included].itertuples(index=False): tell(f'left out: {line.respondent}: {line.reason}')
     if study.moments: tell(study.moments.text)
     for name in STUDY_FILES: tell_file(out/name)

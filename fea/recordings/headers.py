@@ -148,7 +148,7 @@ def _read_plain(
     names = () if any(is_number(field) or is_clock_time(field) for field in fields) else tuple(fields)
     units = tuple(split_fields(rows[1], mark)) if names and len(rows) > 1 and _is_units_line(split_fields(rows[1], mark)) else ()
     body = rows[bool(names) + bool(units):]
-    decimal = ',' if mark != ',' and any(re.search(r'\d,\d', line) for line in body) else '.'
+    decimal = ',' if any(re.search(r'"-?\d+,\d+"' if mark == ',' else r'\d,\d', line) for line in body) else '.'
     if mark == ',' and len(fields) == 1 and body and all(re.fullmatch(r'-?\d+,\d+', line.strip()) for line in body): mark, decimal = ';', ','
     before = skip + title + (full[bool(names) + bool(units)][0] if body else first + 1 + bool(units))
     return TableHead('table', before, names or _remark_names(remarks, fields, mark), units, mark, decimal, _said_rate(remarks), len(fields))
