@@ -136,8 +136,9 @@ def _load_surroundings(
 )->None:
     "Convert what will be looked at of a face, in one piece"
     (x, y), side, (high, wide) = face.centre, face.side, picture.shape[:2]
-    across, down = np.clip([x - .55*side, x + .55*side], 0, wide).astype(int), np.clip([y - .8*side, y + 1.2*side], 0, high).astype(int)
-    if across[0] < across[1] and down[0] < down[1]: picture[down[0]:down[1], across[0]:across[1]]
+    left, right = max(0, int(x - .55*side)), min(wide, int(x + .55*side) + 1)
+    top, bottom = max(0, int(y - .8*side)), min(high, int(y + 1.2*side) + 1)
+    if left < right and top < bottom: picture[top:bottom, left:right]
 
 # %% ../../nbs/faces/04_analysis.ipynb #cc9c4c0a
 def make_face_finder(

@@ -56,7 +56,8 @@ def _to_cells(
     small:np.ndarray, # A scaled picture, RGB uint8
 )->np.ndarray: # float32 (9, 16, 3)
     "A picture in few pixels"
-    return cv2.resize(small, _CELLS, interpolation=cv2.INTER_AREA).astype(np.float32)
+    step = max(1, min(small.shape[:2])//45)
+    return cv2.resize(np.ascontiguousarray(small[::step, ::step]), _CELLS, interpolation=cv2.INTER_AREA).astype(np.float32)
 
 def _overlap(
     a:Face, # One face

@@ -146,8 +146,9 @@ def _cut_square(
     side:int, # px
 )->np.ndarray: # RGB uint8, shape (side, side, 3)
     "A square of the picture's own pixels, its border repeated where the picture ends"
-    edges = np.clip([left, top, left + side, top + side], 0, [*image.shape[1::-1]]*2)
-    x0, y0, x1, y1 = np.r_[np.minimum(edges[:2], np.subtract(image.shape[1::-1], 1)), np.maximum(edges[2:], 1)].tolist()
+    high, wide = image.shape[:2]
+    x0, y0 = min(max(left, 0), wide - 1), min(max(top, 0), high - 1)
+    x1, y1 = max(min(left + side, wide), 1), max(min(top + side, high), 1)
     inside = image[y0:y1, x0:x1]
     if inside.shape[:2] == (side, side): return inside
     move = np.array([[1, 0, x0 - left], [0, 1, y0 - top]], np.float32)

@@ -34,12 +34,16 @@ def _soft_bins(
     low:float, # Lower edge of the first bin
     high:float, # Upper edge of the last bin; values beyond count as the edge
     bins:int, # How many
-)->np.ndarray: # float32, shape (..., n, bins), sums to 1 over the bins
+)->np.ndarray: # float32, shape (..., bins, n), sums to 1 over the bins
     "Share of each value in each bin, a Gaussian of .7 bins, so that a shade at a bin's edge does not flip with the light"
     width = (high - low)/bins
     centres = low + width*(np.arange(bins, dtype=np.float32) + .5)
-    share = np.exp(-.5*((np.clip(values, low, high)[..., None] - centres)/(.7*width))**2)
-    return share/share.sum(-1, keepdims=True)
+    share = np.clip(values, low, high)[..., None, :] - centres[:, None]
+    share *= share
+    share *= -.5/(.7*width)**2
+    np.exp(share, out=share)
+    share /= share.sum(-2, keepdims=True)
+    return share
 
 # %% ../../nbs/faces/02_tracking.ipynb #52e40370
 def sample_looks(
@@ -59,8 +63,8 @@ def describe_looks(
     gain = (110/np.maximum(lab[..., 0].mean((1, 2)), 1.)).reshape(-1, 1, 1).astype(np.float32)
     lightness = _soft_bins(lab[..., 0]*gain, 0, 256, 8)
     red, yellow = (_soft_bins((lab[..., i] - 128)*gain, -32, 32, 6) for i in (1, 2))
-    colour = (red[..., :, None]*yellow[..., None, :]).reshape(*red.shape[:-1], 36)
-    counts = lightness.swapaxes(-1, -2) @ colour
+    colour = (red[..., :, None, :]*yellow[..., None, :, :]).reshape(*red.shape[:-2], 36, -1)
+    counts = lightness @ colour.swapaxes(-1, -2)
     return [np.sqrt(count/count.sum()).ravel() for count in counts]
 
 # %% ../../nbs/faces/02_tracking.ipynb #177e5541

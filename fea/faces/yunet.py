@@ -32,14 +32,18 @@ def read_grid(
     score_threshold:float, # Faces below this are left out, 0 to 1
 )->np.ndarray: # float32 (n, 15), px of the network's picture
     "The cells that hold a face"
-    score = np.sqrt(_sigmoid(grid[0])*_sigmoid(grid[1]))
-    row, column = np.nonzero(score >= score_threshold)
+    least = min(score_threshold**2, 1 - 1e-7) # of both probabilities, since their product must reach it
+    logit = np.log(least/(1 - least)) if least > 0 else -np.inf
+    row, column = np.nonzero((grid[0] >= logit) & (grid[1] >= logit))
     if not len(row): return np.empty((0, _ROW), np.float32)
+    score = np.sqrt(_sigmoid(grid[0, row, column])*_sigmoid(grid[1, row, column]))
+    sure = score >= score_threshold
+    row, column, score = row[sure], column[sure], score[sure]
     cell, found = np.stack([column, row]).astype(np.float32), grid[2:, row, column]
     size = np.exp(found[2:4])*stride
     corner = (found[:2] + cell)*stride - size/2
     points = (found[4:].reshape(5, 2, -1) + cell)*stride
-    return np.vstack([corner, size, points.reshape(10, -1), score[row, column]]).T
+    return np.vstack([corner, size, points.reshape(10, -1), score]).T
 
 # %% ../../nbs/faces/00_yunet.ipynb #4a59c7ef
 _NMS_THRESHOLD, _MOST = .3, 5000 # Overlap of two faces; and boxes that are compared; YuNet's own defaults
