@@ -82,7 +82,7 @@ GROUPS = ((8, 24, 3), (24, 8, 3), (12, 12, 1), (12, 12, 3), (20, 40, 3), (6, 6, 
 
 def differences(effort:dict[str, int], seed:int=2)->Iterator[dict[str, object]]:
     "Two samples of curves without a difference: share of comparisons in which some bin is called different"
-    from fea.stats.resampling import compare_samples
+    from fea.stats.differences import compare_samples
     for shape in ('even', 'skewed', 'smiles of 30 %'):
         for n, m, spread in effort.get('groups', GROUPS):
             rng, alarms = np.random.default_rng([seed, n, m, spread]), 0
@@ -100,7 +100,7 @@ def differences(effort:dict[str, int], seed:int=2)->Iterator[dict[str, object]]:
 
 def power(effort:dict[str, int], seed:int=3)->Iterator[dict[str, object]]:
     "A real difference of one standard deviation in five bins: share of comparisons that find one of them"
-    from fea.stats.resampling import compare_samples
+    from fea.stats.differences import compare_samples
     for n, m, spread, paired in ((12, 12, 1, False), (20, 20, 1, False), (40, 40, 1, False), (8, 24, 3, False), (12, 12, 1, True), (20, 20, 1, True)):
         rng, found = np.random.default_rng([seed, n, m, spread]), 0
         for _ in range(effort['comparisons']):
@@ -153,7 +153,7 @@ def drift(effort:dict[str, int], seed:int=5)->Iterator[dict[str, object]]:
         columns:dict[str, list[np.ndarray]] = {name: [] for name in (*names, 'emotion')}
         for _ in range(units):
             for name in names:
-                noise, level = rng.normal(size=stills), rng.normal()
+                noise, level = rng.normal(size=stills), .3 * rng.normal() # people are more alike than their moments
                 slow = np.convolve(rng.normal(size=stills + 24), np.ones(25) / 5, 'valid') # lasts 25 stills
                 x = level + 1.2 * slow + .3 * noise
                 columns[name].append(100 * np.exp(.2 * x) if name == 'face_size' else 1 / (1 + np.exp(-x)))

@@ -22,7 +22,7 @@ from .baseline import Baseline, unit_counts, unit_embeddings
 from .batches import Batch
 from .check import DriftResult
 from .effects import EMBEDDING, NOT_COMPARED, Thresholds
-from .expected import expected_accuracy
+from .expected import accuracy_applies, expected_accuracy
 from .measures import MEASURE_TABLE
 from .statistics import UnitTest, mean_distance, mean_shares, mmd_test, redrawn_means, seen_units, unit_shares
 from ..emotions import EMOTIONS
@@ -196,7 +196,7 @@ def draw_measures(
 # %% ../../nbs/drift/10_plots.ipynb #f1a5ba77
 def share_intervals(
     shares:np.ndarray, # Of each unit, shape (units, labels); `nan`: not judged
-)->tuple[np.ndarray, np.ndarray, np.ndarray]: # Mean, lower and upper end, each of shape (labels,); `nan` ends with fewer than five units
+)->tuple[np.ndarray, np.ndarray, np.ndarray]: # Mean, lower and upper end, each of shape (labels,); `nan` ends with fewer than ten units
     "Mean shares with 95 % intervals over units"
     kept = shares[seen_units(shares)]
     low, high = percentile_interval(redrawn_means([kept])[0], np.full(kept.shape[1], len(kept)))
@@ -246,7 +246,8 @@ def known_accuracy(
 )->dict[str, Any]|None: # `expected` and `labelled`, for `check_drift`; None: nothing is known
     "What can be said about right and wrong"
     judged = (batch.rows.confidence.notna() & batch.rows.entropy.notna()).any()
-    expected = expected_accuracy(batch, baseline.accuracy) if 'intercept' in baseline.accuracy and judged else None
+    known = judged and 'intercept' in baseline.accuracy and accuracy_applies(baseline.accuracy, batch)
+    expected = expected_accuracy(batch, baseline.accuracy) if known else None
     return None if expected is None and labelled is None else {'expected': expected, 'labelled': labelled}
 
 def accuracy_rows(
