@@ -31,6 +31,7 @@ from uuid import uuid4
 from .timeline import why_no_player
 from ..core.errors import FeaError, InputError
 from ..core.files import replace_file
+from ..core.threads import return_large_blocks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -312,6 +313,7 @@ def build_request(
 # %% ../../nbs/app/03_tasks.ipynb #975fb815
 def work()->None:
     "One request from stdin, messages to stdout: what `Task` starts, in a process of its own"
+    return_large_blocks()
     messages, sys.stdout = sys.stdout, sys.stderr # so that nobody else writes among the messages
     request = json.loads(sys.stdin.readline())
     def say(**message:Any)->None:

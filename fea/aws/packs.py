@@ -154,7 +154,7 @@ def _find_crops(
 )->Iterator[Finding]: # In order, with track numbers
     "Detect, crop and follow, as `analyze` does"
     with single_threaded_opencv(), ThreadPoolExecutor(workers) as pool:
-        found = (finding for _, finding in ordered_map(pool, make_face_finder(settings, crop_size, describe=True), prefetch(stills)))
+        found = ordered_map(pool, make_face_finder(settings, crop_size, describe=True), prefetch(stills))
         yield from number_faces(found, FaceTracker(), make_timeline([]))
 
 # %% ../../nbs/aws/03_packs.ipynb #d47806ee

@@ -24,6 +24,7 @@ import fea
 from .options import QUIET, tell
 from .settings import use_settings
 from ..core.errors import FeaError
+from ..core.threads import return_large_blocks
 
 # %% ../../nbs/cli/10_main.ipynb #522791ff
 _COMMANDS = { # name to room, heading in `fea --help`, and the line there
@@ -134,6 +135,7 @@ def _main_options(
                                              help='Options from a file (TOML) with a table for each command.')]=None, # Settings
 )->None:
     "What stands before the commands"
+    return_large_blocks()
     before = QUIET.set(quiet)
     context.call_on_close(lambda: QUIET.reset(before))
     use_settings(context, config)

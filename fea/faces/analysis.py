@@ -121,6 +121,8 @@ class Stills:
                                              'analyse it again when it is complete')
 
 # %% ../../nbs/faces/04_analysis.ipynb #73defa4c
+_NOTHING = np.zeros((0, 0, 3), np.uint8) # stands for a picture that is not needed any more, so that its memory is free
+
 @dataclass(frozen=True)
 class Finding:
     "What was found in one still"
@@ -145,7 +147,7 @@ def make_face_finder(
     settings:Settings, # Size and threshold of detection
     crop_size:int, # Side of the crops, px
     model:str|Path|None=None, # A YuNet file; None: the one that travels with fea
-    describe:bool=False, # Also describe the looks of the faces, for a tracker
+    describe:bool=False, # Also describe the looks of the faces, for a tracker, which then needs the picture no more
 )->Callable[[Frame|Look], Finding]: # May be called from several threads
     "A function that detects and crops"
     detector = FaceDetector(model, settings.score_threshold, settings.long_side)
@@ -156,7 +158,8 @@ def make_face_finder(
             if isinstance(frame.picture, PartialImage): _load_surroundings(frame.picture, face)
             crops.append(crop_face(frame.picture, face, crop_size) if is_classifiable(face) else None)
             if describe: samples.append(sample_looks(frame.picture, face))
-        return Finding(frame, faces, crops, describe_looks(samples) if describe else None)
+        if not describe: return Finding(frame, faces, crops)
+        return Finding(Frame(frame.index, frame.time, _NOTHING), faces, crops, describe_looks(samples))
     return find
 
 # %% ../../nbs/faces/04_analysis.ipynb #5626290b
@@ -172,8 +175,6 @@ def _recorded_tracks(
     return [face.with_track(int(rows.face.iloc[i])) for face, i in zip(finding.faces, nearest, strict=True)]
 
 # %% ../../nbs/faces/04_analysis.ipynb #227d4072
-_NOTHING = np.zeros((0, 0, 3), np.uint8) # stands for a picture that is not needed any more, so that its memory is free
-
 def number_faces(
     found:Iterable[Finding], # Stills with faces, in order
     tracker:FaceTracker, # Knows who is who
@@ -242,7 +243,7 @@ def analyze_stills(
     decide = times.measured('classify', classify_findings)
     with single_threaded_opencv(), ThreadPoolExecutor(workers) as pool:
         looks = plan_looks(prefetch(stills, weigh=weigh_still), always_fully=not settings.adaptive or Path(stills.path).is_dir())
-        findings = (finding for _, finding in ordered_map(pool, find, looks, weigh=weigh_look))
+        findings = ordered_map(pool, find, looks, weigh=weigh_look)
         for batch in batch_findings(number_faces(findings, tracker, done)): yield decide(batch, classifier, milliseconds)
 
 # %% ../../nbs/faces/04_analysis.ipynb #37247397

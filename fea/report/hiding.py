@@ -193,9 +193,11 @@ def _find_everywhere(
         detector = free.pop()
         try: look_at(sight, detector)
         finally: free.append(detector)
+    def look_at_last(group:list[_Sight])->list[_Sight]: look(group[-1]); return group
+    def look_between(group:list[_Sight])->list[_Sight]: _look_between(group, look); return group
     with single_threaded_opencv(), ThreadPoolExecutor(workers) as pool, bar:
-        groups = (group for group, _ in ordered_map(pool, lambda group: look(group[-1]), prefetch(_in_groups(map(_sight_of, frames)), 1), 1))
-        for group, _ in ordered_map(pool, lambda group: _look_between(group, look), groups, 1):
+        groups = ordered_map(pool, look_at_last, prefetch(_in_groups(map(_sight_of, frames)), 1), 1)
+        for group in ordered_map(pool, look_between, groups, 1):
             for sight in group[1:] if times else group: # the first is the last of the group before
                 times.append(sight.time)
                 found.append(sight.found)

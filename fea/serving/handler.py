@@ -32,7 +32,7 @@ from ..core.defaults import DEFAULT_FPS
 from ..core.errors import InputError
 from ..core.models import check_model
 from ..core.tables import format_table
-from ..core.threads import BUDGET, ordered_map, single_threaded_opencv
+from ..core.threads import BUDGET, ordered_map, return_large_blocks, single_threaded_opencv
 from ..emotions import EMOTIONS
 from ..faces.analysis import BATCH_SIZE, Finding, Settings, make_face_finder
 from ..faces.classifier import Classifier
@@ -55,6 +55,7 @@ def model_fn(
     model_dir:str, # Folder that the host unpacked `model.tar.gz` into
 )->ServedModel: # Ready to answer
     "Open the networks after comparing their checksums; raises `ModelError`"
+    return_large_blocks()
     folder = Path(model_dir)
     classifier, detector = Classifier(check_model(folder/'model.onnx')), check_model(folder/DETECTOR_MODEL)
     classifier.predict([np.zeros((48, 48, 3), np.uint8)])
@@ -232,7 +233,7 @@ def _answer_members(
     batch, crops, held = list[_PictureFaces](), 0, 0
     def weigh(member:_Member)->int: return 0 if member.image is None else member.image.nbytes
     with single_threaded_opencv(), ThreadPoolExecutor(_WORKERS) as pool:
-        for _, seen in ordered_map(pool, partial(_find_picture_faces, model, view), members, weigh=weigh):
+        for seen in ordered_map(pool, partial(_find_picture_faces, model, view), members, weigh=weigh):
             batch.append(seen)
             crops += len(seen.crops)
             held += sum(crop.nbytes for crop in seen.crops if crop is not None)
