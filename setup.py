@@ -1,4 +1,5 @@
-"Builds `fea` from settings.ini; the shipped files of models/ travel in the wheel as fea/models/, those of aws/ and web/ as fea/aws/files/ and fea/web/"
+"""Builds `fea` from settings.ini; the shipped files of models/ travel in the wheel as fea/models/, those of aws/ and web/ as fea/aws/files/ and fea/web/,
+the sample clip as fea/samples/"""
 from configparser import ConfigParser
 from pathlib import Path
 from shutil import copy2, copytree, rmtree
@@ -28,6 +29,8 @@ class BuildWithModels(build_py):
         for name in SHIPPED + licences: copy2(ROOT/'models'/name, package/'models'/name)
         copytree(ROOT/'aws', package/'aws'/'files')
         copytree(ROOT/'web', package/'web')
+        (package/'samples').mkdir()
+        for name in ('sample.mp4', 'README.md'): copy2(ROOT/'samples'/name, package/'samples'/name) # the text says whose portraits they are
         (package/'py.typed').touch()
 
 

@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -24,7 +25,7 @@ import pytest
 from installed import ROOT, SAMPLE
 
 import fea
-from fea.app.tasks import remove_leftovers
+from fea.app.workspaces import remove_leftovers
 from fea.local_inference import analyze
 from fea.timeline.table import read_timeline
 
@@ -32,7 +33,7 @@ sync_api = pytest.importorskip('playwright.sync_api', reason='playwright is not 
 CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason='no Chromium found: the page was not tested in a browser (apt-get install chromium)')
 KEEP, LIMIT = 3, 1 # s that files outlive the browser; MB that a file may have
-WAIT = 90_000 # ms
+WAIT = 300_000 # ms
 
 
 @dataclass(frozen=True)
@@ -88,12 +89,20 @@ def server(tmp_path_factory:pytest.TempPathFactory)->Iterator[Server]:
 
 
 @pytest.fixture(scope='module')
-def browser()->Iterator['sync_api.Browser']:
-    with sync_api.sync_playwright() as playwright:
-        arguments = ['--no-sandbox'] if hasattr(os, 'geteuid') and os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        browser.close()
+def chromium()->Iterator[Callable[..., 'sync_api.Browser']]:
+    "Starts a browser with further arguments"
+    with sync_api.sync_playwright() as playwright, ExitStack() as stack:
+        root = ['--no-sandbox'] if hasattr(os, 'geteuid') and os.geteuid() == 0 else []
+        def start(*arguments:str)->'sync_api.Browser':
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*root, *arguments])
+            stack.callback(browser.close)
+            return browser
+        yield start
+
+
+@pytest.fixture(scope='module')
+def browser(chromium:Callable)->'sync_api.Browser':
+    return chromium()
 
 
 @contextmanager
@@ -136,6 +145,21 @@ def short()->bytes:
             packet.stream = stream
             target.mux(packet)
     return out.getvalue()
+
+
+@pytest.fixture(scope='module')
+def camera(chromium:Callable, tmp_path_factory:pytest.TempPathFactory)->'sync_api.Browser':
+    "A browser whose camera sees the sample clip, over and over"
+    seen = tmp_path_factory.mktemp('camera')/'sample.mjpeg'
+    with av.open(str(SAMPLE)) as source, av.open(str(seen), 'w', 'mjpeg') as target:
+        stream = target.add_stream('mjpeg', rate=30, options={'q:v': '3'})
+        stream.width, stream.height, stream.pix_fmt = 640, 360, 'yuvj420p'
+        for i, frame in enumerate(itertools.islice(source.decode(video=0), 180, 330)):
+            picture = frame.reformat(format='yuvj420p')
+            picture.pts, picture.time_base = i, Fraction(1, 30)
+            target.mux(stream.encode(picture))
+        target.mux(stream.encode(None))
+    return chromium('--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', f'--use-file-for-fake-video-capture={seen}')
 
 
 def clip(name:str, content:bytes)->dict[str, object]:
@@ -191,7 +215,7 @@ def analysed(server:Server, browser:'sync_api.Browser')->Iterator['sync_api.Page
     with open_page(server, browser) as page:
         answer(page)
         upload(page, SAMPLE)
-        page.get_by_role('button', name='Analyse 1 video').click()
+        page.get_by_role('button', name='Analyse 1 file').click()
         page.get_by_text('Most frequent').wait_for()
         yield page
 
@@ -254,7 +278,7 @@ def test_a_bad_file_is_a_sentence_and_the_others_become_a_study(visit:Callable, 
     page = visit()
     upload(page, {'name': 'holiday.mp4', 'mimeType': 'video/mp4', 'buffer': b'no video at all' * 1000}, *(clip(name, short) for name in ('ann.mp4', 'bob.mp4')))
     choose_rate(page, '5 per second')
-    page.get_by_role('button', name='Analyse 3 videos').click()
+    page.get_by_role('button', name='Analyse 3 files').click()
     page.get_by_text('Most frequent').wait_for()
     words = page.get_by_test_id('stAlertContentError').inner_text()
     assert words.startswith('holiday.mp4') and 'Traceback' not in words and 'fea-app' not in words and '/' not in words
@@ -299,7 +323,7 @@ def test_a_name_is_only_a_name(visit:Callable, server:Server)->None:
     page = visit()
     names = ['<img src=x onerror=alert(1)>.mp4', '../../../../tmp/escaped.mp4', ':red[**loud**] $x$ [click](www.example.org).mp4']
     upload(page, *(clip(name, b'no video') for name in names))
-    page.get_by_role('button', name='Analyse 3 videos').click()
+    page.get_by_role('button', name='Analyse 3 files').click()
     assert wait_for(lambda: page.get_by_test_id('stAlertContentError').count() == 3, 600)
     session = next(session for session in server.sessions if list(session.rglob('escaped.mp4')))
     kept = sorted(path.name for path in session.rglob('*.mp4'))
@@ -315,7 +339,7 @@ def test_two_people_at_once_see_only_their_own(visit:Callable, server:Server, sh
     one, other = visit(), visit()
     upload(one, clip('one.mp4', short))
     upload(other, clip('other.mp4', short))
-    for page in (one, other): page.get_by_role('button', name='Analyse 1 video').click()
+    for page in (one, other): page.get_by_role('button', name='Analyse 1 file').click()
     for page in (one, other): page.get_by_text('Most frequent').wait_for()
     assert 'other.mp4' not in one.content() and 'one.mp4' not in other.content()
     mine, others = (next(session for session in server.sessions if list(session.rglob(name))) for name in ('one.mp4', 'other.mp4'))
@@ -336,13 +360,95 @@ def test_stop_ends_the_work(visit:Callable, server:Server)->None:
     page = visit()
     upload(page, SAMPLE)
     choose_rate(page, 'every frame')
-    page.get_by_role('button', name='Analyse 1 video').click()
+    page.get_by_role('button', name='Analyse 1 file').click()
     page.get_by_text(re.compile('Looking for faces, [1-9]')).wait_for() # the bar moves
     assert server.workers
     page.get_by_role('button', name='Stop').click()
-    page.get_by_text('stopped').wait_for()
+    page.get_by_text('stopped, a part is there').wait_for()
     assert wait_for(lambda: not server.workers)
-    page.get_by_role('button', name='Analyse 1 video').wait_for()
+    part = pd.read_csv(io.BytesIO(download(page, 'CSV')[1]))
+    assert 0 < len(part) < 360 and not json.loads(download(page, 'How it was made (JSON)')[1])['complete']
+    page.reload() # the address brings all of it back
+    page.get_by_role('button', name='Go on').click()
+    page.get_by_text('· analysed').wait_for(timeout=10 * WAIT)
+    whole = pd.read_csv(io.BytesIO(download(page, 'CSV')[1]))
+    assert whole.frame.nunique() == 360 and whole.iloc[:len(part)].equals(part)
+
+
+def test_one_click_shows_what_it_is_about_and_a_reload_keeps_it(visit:Callable, server:Server)->None:
+    page = visit()
+    page.get_by_role('button', name='Try it with a sample clip').click()
+    page.get_by_text(re.compile('Looking for faces|Starting|Measuring')).wait_for()
+    page.reload() # in the middle of the work
+    page.get_by_text('Most frequent').wait_for()
+    assert page.get_by_text('What is the analysis for?').count() == 0
+    context = page.context
+    other = context.new_page() # a second tab at the same address
+    other.set_default_timeout(WAIT)
+    other.goto(page.url)
+    other.get_by_text('Most frequent').wait_for()
+    page.close()
+    time.sleep(2 * KEEP)
+    other.get_by_role('tab', name='About').click()
+    other.get_by_role('button', name='Delete my files').click()
+    other.get_by_text('What is the analysis for?').wait_for()
+    other.close()
+
+
+def test_an_address_whose_files_are_gone_says_so(server:Server, browser:'sync_api.Browser')->None:
+    page = browser.new_page()
+    page.set_default_timeout(WAIT)
+    page.goto(f'{server.url}/?visit=of-last-week')
+    page.get_by_text(f'files stay until {KEEP} seconds after the last tab is closed').wait_for()
+    assert 'of-last-week' not in page.url
+    page.close()
+
+
+def test_a_picture_is_shown_with_its_face(visit:Callable, server:Server)->None:
+    with av.open(str(SAMPLE)) as container: picture = next(container.decode(video=0)).to_image()
+    photo = io.BytesIO()
+    picture.save(photo, 'jpeg')
+    page = visit()
+    upload(page, {'name': 'portrait.jpg', 'mimeType': 'image/jpeg', 'buffer': photo.getvalue()})
+    page.get_by_role('button', name='Analyse 1 file').click()
+    page.get_by_text('Most frequent').wait_for()
+    assert wait_for(lambda: page.get_by_test_id('stImage').locator('img').first.evaluate('e => e.naturalWidth') == 640)
+    assert len(pd.read_csv(io.BytesIO(download(page, 'CSV')[1]))) == 1
+
+
+def start_camera(page:'sync_api.Page')->'sync_api.Locator':
+    "Press Start in the tab with the camera; what it says"
+    answer(page)
+    page.get_by_role('tab', name='Live').click()
+    page.get_by_role('button', name='Start the camera').click()
+    return page.locator('.live .said')
+
+
+def test_the_camera_shows_who_smiles_and_records_numbers_alone(server:Server, camera:'sync_api.Browser')->None:
+    with open_page(server, camera) as page:
+        said = start_camera(page)
+        page.locator('.live .box', has_text='Happy').first.wait_for()
+        page.get_by_role('button', name='Record', exact=True).click()
+        page.get_by_text('Recording: numbers alone').wait_for()
+        began = int(said.get_attribute('data-number'))
+        assert wait_for(lambda: int(said.get_attribute('data-number')) > began + 15)
+        print(said.inner_text())
+        page.get_by_role('button', name='End the recording').click()
+        name, content = download(page, 'Recording (CSV)')
+        table = pd.read_csv(io.BytesIO(content))
+        assert name == 'live_timeline.csv' and len(table) >= 15 and table.time.is_monotonic_increasing and 'Happy' in set(table.emotion)
+        page.get_by_role('button', name='Stop the camera').click()
+        assert page.locator('video').evaluate_all('all => all.every(v => !v.srcObject)')
+        assert not [path for session in server.sessions for path in session.rglob('*') if path.suffix in ('.jpg', '.jpeg', '.png')]
+
+
+def test_a_camera_that_is_missing_or_refused_is_a_sentence(server:Server, browser:'sync_api.Browser')->None:
+    with open_page(server, browser) as page:
+        said = start_camera(page)
+        assert wait_for(lambda: re.search('There is no camera|may not use the camera', said.inner_text())), said.inner_text()
+        page.evaluate("() => { navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotAllowedError')) }")
+        page.get_by_role('button', name='Start the camera').click()
+        assert wait_for(lambda: 'Allow it beside the address' in said.inner_text())
 
 
 def test_another_host_name_is_turned_away(server:Server)->None:
@@ -369,7 +475,7 @@ def test_nothing_is_left_when_the_server_ends(browser:'sync_api.Browser', tmp_pa
     answer(page)
     upload(page, SAMPLE)
     choose_rate(page, 'every frame')
-    page.get_by_role('button', name='Analyse 1 video').click()
+    page.get_by_role('button', name='Analyse 1 file').click()
     workers = wait_for(lambda: server.workers)
     assert workers and server.sessions
     server.process.send_signal(getattr(signal, how))

@@ -32,7 +32,7 @@ def test_wheel_holds_package_models_and_licence(built:Path)->None:
                                                 'face_blendshapes.onnx', 'canonical_face.json', 'mediapipe_LICENSE.txt', 'SHA256SUMS', 'baseline.json')}
     pages = {f'fea/{p.relative_to(ROOT).as_posix()}' for p in (ROOT/'web').rglob('*') if p.is_file()}
     assert 'fea/web/templates/base.html' in pages
-    assert (modules | models | pages | {'fea/py.typed'}) <= set(names)
+    assert (modules | models | pages | {'fea/py.typed', 'fea/samples/sample.mp4'}) <= set(names)
     assert any('LICENSE' in n and n.startswith('fea/models/') for n in names), "the face detector's licence"
     assert any(n.endswith('.dist-info/licenses/LICENSE') for n in names)
     strangers = [n for n in names if not n.startswith(('fea/', f"fea_expressions-{SETTINGS['version']}.dist-info/"))]
