@@ -7,18 +7,20 @@ __all__ = ['commands', 'report', 'annotate', 'study', 'app']
 
 # %% ../../nbs/cli/05_view.ipynb #11dc1779
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fea.cli.options import (
-    FPS, Overwrite, Rate, Video, find_result_folder, find_timeline, open_baseline, tell_file, wants_progress, with_example,
+    FPS, Overwrite, Rate, Video, find_result_folder, find_timeline, open_baseline, tell, tell_file, wants_progress, with_example,
 )
 from ..core.defaults import STUDY_FPS
+from ..core.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
     from fea.drift.baseline import Baseline
+    from fea.study.plan import StudyPlan
 
 # %% ../../nbs/cli/05_view.ipynb #ee9206f6
 commands = typer.Typer()
@@ -85,13 +87,69 @@ def annotate(
     name = 'blurred.mp4' if blur else 'annotated.mp4'
     tell_file(annotate_video(video, table, folder/name, blur, overwrite, wants_progress()))
 
+# %% ../../nbs/cli/05_view.ipynb #37daefc3
+def _given_options(
+    context:typer.Context, # Of a command
+    values:dict[str, Any], # Of its options
+    said:set[str], # What a plan says already
+)->dict[str, Any]: # Those of `values` that somebody gave
+    "Typed options, and those of `fea.toml` that the plan leaves open"
+    sources = {name: getattr(context.get_parameter_source(name), 'name', '') for name in values}
+    typed, filed = {n for n, source in sources.items() if source == 'COMMANDLINE'}, {n for n, source in sources.items() if source == 'DEFAULT_MAP'}
+    return {name: value for name, value in values.items() if name in typed | (filed - said)}
+
+def _said_in(
+    plan:'StudyPlan', # Read
+)->set[str]: # Names of options
+    "What a plan says of the options of the command"
+    also = {'out': 'folder' in plan.values, 'parquet': 'format' in plan.values, 'segments': plan.segments is not None}
+    return {*plan.values, *(name for name, said in also.items() if said)}
+
+def _run_config(
+    context:typer.Context, # Of the command
+    file:Path, # A `study.toml`
+    values:dict[str, Any], # Of the options that a plan may say, too
+    check:bool, # Whether to run nothing
+)->None:
+    "Check a plan or run it"
+    from fea.study.plan import find_manifest, read_plan, run_plan
+    plan, options = read_plan(file), context.params
+    if check:
+        place = file if plan.recordings is not None else file.parent/plan.values['manifest']
+        if place.exists(): people = find_manifest(plan, exist=False).respondent.nunique()
+        if place.exists(): tell(f'{file}: can be run; {people} respondents')
+        else: tell(f'{file}: can be read; {place} is not there yet, so stimuli and comparisons were not held against it')
+        return typer.echo(f'SHA-256 {plan.sha256}')
+    given = _given_options(context, values | {name: options[name] for name in ('out', 'parquet', 'long')}, _said_in(plan))
+    out, kind, long = given.pop('out', None), 'parquet' if given.pop('parquet', False) else None, given.pop('long', None)
+    study = run_plan(plan, out, given, kind, long, overwrite=options['overwrite'], progress=wants_progress())
+    for one in study.about['plan']['deviations']: tell(f"note: {one['setting']} is {one['used']}; {file.name} says {one['registered']}", err=True)
+    for path in sorted(path for path in study.folder.iterdir() if path.is_file()): tell_file(path)
+
+def _write_config(
+    file:Path, # Where to
+    manifest:Path|None, # Whose stimuli are written down
+    values:dict[str, Any], # Settings, as given
+    overwrite:bool, # An older file
+)->None:
+    "Write a `study.toml`"
+    from fea.study.plan import write_plan
+    tell_file(write_plan(file, manifest, overwrite, **{name: value for name, value in values.items() if name != 'segments'}))
+
 # %% ../../nbs/cli/05_view.ipynb #66d6088d
+_Manifest = Annotated[Path|None, typer.Argument(readable=False, metavar='MANIFEST', help='CSV of who watched what, or a study.toml.', show_default=False)]
+_Template = Annotated[Path|None, typer.Option(help='Write a commented study.toml with these options to this file, and run nothing.', show_default=False)]
+
 @commands.command(help=with_example("""Curves and comparisons
-over many viewers of the same stimuli, from a manifest (CSV with respondent, stimulus, video; also offset, duration, face and columns of groups). Run it
-again after adding viewers: only they are analysed.""", "fea study viewers.csv --compare 'film vs trailer' --out study"))
+over many viewers of the same stimuli, from a manifest (CSV with respondent, stimulus, video; also offset, duration, face and columns of groups), or from a
+study.toml that says all of the study; what is given here then counts more, and is recorded. Run it again after adding viewers: only they are analysed.""",
+"fea study viewers.csv --compare 'film vs trailer' --out study --long", 'fea study viewers.csv --write-config study.toml', 'fea study study.toml'))
 def study(
-    manifest:Annotated[Path, typer.Argument(readable=False, metavar='MANIFEST', help='CSV of who watched what.', show_default=False)], # Who
+    context:typer.Context, # Says which options were given
+    manifest:_Manifest=None, # Who
     out:Annotated[Path, typer.Option(help='Folder of the study.')]=Path('fea_study'), # Where to
+    write_config:_Template=None, # A plan
+    check:Annotated[bool, typer.Option('--check', help='Check a study.toml and its manifest, say its SHA-256, and run nothing.')]=False, # A plan
     segments:Annotated[Path|None, typer.Option(readable=False, help='CSV of scenes: start, end, label; with several stimuli also stimulus.')]=None, # Scenes
     fps:Annotated[float, typer.Option(help='Stills per second for videos that have to be analysed.')]=STUDY_FPS, # Sampling rate
     bin:Annotated[float, typer.Option(help='Width of a bin of the curves, s.')]=1., # Clock
@@ -102,16 +160,22 @@ def study(
     min_carried:Annotated[float, typer.Option(help='Least share of the people who must be seen in a bin; else the curves have a gap there.')]=.5, # Gaps
     families:Annotated[str, typer.Option(help='one rate of false alarms for the study, or two: curves; scores and scenes.')]='one', # Tests
     parquet:Annotated[bool, typer.Option('--parquet', help='Write Parquet instead of CSV.')]=False, # Format
+    long:Annotated[bool, typer.Option('--long', help='Also write long tables for R, SPSS and jamovi, with labels and scripts.')]=False, # Statistics
     consent:Annotated[str, typer.Option(help='Note for the record: what the recorded people were told and agreed to.')]='', # Into the metadata
     overwrite:Overwrite=False, # Files of somebody else
 )->None:
-    "Run the study"
-    from fea.study.run import run_study
+    "Run the study, from a manifest or from a plan"
     from fea.study.comparisons import parse_pair
+    from fea.study.run import run_study
     zero = float(baseline) if baseline and baseline.replace('.', '', 1).isdecimal() else baseline
-    run_study(manifest, out, segments=segments, compare=[parse_pair(text) for text in compare] if compare else None, kind='parquet' if parquet else 'csv',
-              overwrite=overwrite, consent=consent or None, fps=fps, bin=bin, baseline=zero, threshold=threshold, min_valid=min_valid,
-              min_carried=min_carried, families=families, progress=wants_progress())
+    pairs = [parse_pair(text) for text in compare] if compare else None
+    values:dict[str, Any] = {'segments': segments, 'compare': pairs, 'consent': consent or None, 'fps': fps, 'bin': bin, 'baseline': zero,
+                             'threshold': threshold, 'min_valid': min_valid, 'min_carried': min_carried, 'families': families}
+    if write_config is not None: return _write_config(write_config, manifest, values, overwrite)
+    if manifest is None: raise InputError('who watched what? Give a manifest (CSV) or a study.toml; fea study --write-config study.toml writes one to fill in')
+    if manifest.suffix.lower() == '.toml': return _run_config(context, manifest, values, check)
+    if check: raise InputError(f'{manifest}: --check is for a study.toml')
+    run_study(manifest, out, kind='parquet' if parquet else 'csv', overwrite=overwrite, long=long, progress=wants_progress(), **values)
     for file in sorted(path for path in out.iterdir() if path.is_file()): tell_file(file)
 
 # %% ../../nbs/cli/05_view.ipynb #f03602d1

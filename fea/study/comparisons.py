@@ -16,7 +16,7 @@ import pandas as pd
 from ..core.errors import InputError
 from ..stats.differences import compare_samples, difference_intervals, holm
 from .curves import MEASURES, Traces
-from .scores import SCORES, StudySettings, respondent_scores, segment_values
+from .scores import StudySettings, respondent_scores, segment_values
 
 # %% ../../nbs/study/03_comparisons.ipynb #13414637
 @dataclass(frozen=True)
@@ -185,13 +185,13 @@ def compare_all(
     "All comparisons of a study, with one rate of false alarms for each family"
     curves, values = [], []
     most_scenes = 0 if segments is None or not len(segments) else int(segments.stimulus.value_counts().max())
-    tests = len(comparisons) * (len(SCORES) + most_scenes * len(settings.measures))
+    tests = len(comparisons) * (len(settings.scores) + most_scenes * len(settings.measures))
     for question in comparisons:
         a, b, paired = _two_samples(question, traces, respondents, settings.paired)
         if not len(a.respondents) or not len(b.respondents): continue
         a, b = a.carried(settings.min_carried), b.carried(settings.min_carried)
         curves.append(_difference_table(question, a, b, paired, len(comparisons), settings))
-        scores_a, scores_b = (respondent_scores(t, settings.threshold, settings.min_carried) for t in (a, b))
+        scores_a, scores_b = (respondent_scores(t, settings.threshold, settings.min_carried)[list(settings.scores)] for t in (a, b))
         values.append(_compare_values('score', question, scores_a, scores_b, paired, tests, settings))
         if segments is None: continue
         names = (question.within, question.within) if question.within else (question.a, question.b)

@@ -132,7 +132,8 @@ def _stimulus_values(
     about, scenes = study.about, _of_stimulus(study.segments, stimulus)
     spans = scenes[['label', 'start', 'end']].drop_duplicates() if len(scenes) else scenes
     draw = partial(draw_stimulus, _of_stimulus(study.curves, stimulus), spans, about['settings'], limits=shared_limits(study.curves, about['settings']))
-    return {'key': f's{position}', **about['respondents'][stimulus], 'seconds': f"{about['durations'][stimulus]:g}",
+    titled = about.get('titles', {}).get(stimulus, stimulus) != stimulus
+    return {'key': f's{position}', 'name': stimulus, 'titled': titled, **about['respondents'][stimulus], 'seconds': f"{about['durations'][stimulus]:g}",
             'picture': draw_versions(draw, f'Mean curves of {stimulus} with intervals'),
             'splits': list(_split_values(study, position, stimulus, spans)), 'tables': _stimulus_tables(study, stimulus)}
 
@@ -197,6 +198,23 @@ def _method_values(
     return {'bin': f"{settings['bin']:g}", 'opening': f"{scores['opening']:g}", 'closing': f"{scores['closing']:g}",
             'carried': f"{settings['min_carried']:.0%}", **{name: settings[name] for name in ('baseline', 'draws', 'seed')}}
 
+# %% ../../nbs/study/07_page.ipynb #4d3d7396
+def _say_setting(
+    value:Any, # Of a setting
+)->str: # Text
+    "A value as a person says it"
+    if value is None: return 'none'
+    if isinstance(value, list): return ', '.join(map(str, value)) or 'none'
+    return f'{value:g}' if isinstance(value, float) else str(value)
+
+def _plan_values(
+    about:dict[str, Any], # Of a study
+)->dict[str, Any]|None: # `file`, `sha256`, `text`, `deviations` in words; None: the study was not planned in a file
+    "What was written down beforehand, and what was done otherwise"
+    if 'plan' not in about: return None
+    said = [f"{d['setting']}: {_say_setting(d['used'])} (registered: {_say_setting(d['registered'])})" for d in about['plan']['deviations']]
+    return about['plan'] | {'deviations': said}
+
 # %% ../../nbs/study/07_page.ipynb #85b9ac46
 def _study_page(
     study:'Study', # Results
@@ -204,11 +222,13 @@ def _study_page(
     "The whole page"
     level, comparisons = study.about['settings']['level'], list(_comparison_values(study))
     stimuli = list(dict.fromkeys(study.curves.stimulus))
-    links = {f's{i}': str(name) for i, name in enumerate(stimuli, 1)} | ({'comparisons': 'Comparisons'} if comparisons else {})
+    titles = study.about.get('titles', {})
+    links = {f's{i}': str(titles.get(name, name)) for i, name in enumerate(stimuli, 1)} | ({'comparisons': 'Comparisons'} if comparisons else {})
     links |= {'respondents': 'Respondents', 'method': 'How it was computed'}
     return render_page('study.html', title=study_title(study), about=study.about, links=links, tiles=_overview_tiles(study), level=f'{level:.0%}',
                        alpha=f'{1 - level:.2g}', stimuli=[_stimulus_values(study, i, name) for i, name in enumerate(stimuli, 1)],
-                       comparisons=comparisons, families=study.about['families'], respondents=_respondent_values(study), method=_method_values(study.about))
+                       comparisons=comparisons, families=study.about['families'], respondents=_respondent_values(study), method=_method_values(study.about),
+                       plan=_plan_values(study.about))
 
 # %% ../../nbs/study/07_page.ipynb #09404b13
 def write_study_report(

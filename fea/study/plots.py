@@ -167,7 +167,8 @@ def draw_comparison(
 def study_title(
     study:'Study', # Results
 )->str: # For example 'Study: spring_ads'
-    "The study is called as its manifest, or as its folder where that is only called manifest"
+    "The study is called as its plan says, else as its manifest, or as its folder where that is only called manifest"
+    if 'title' in study.about: return str(study.about['title'])
     names = [n for n in (Path(study.about['manifest']).stem, study.folder.resolve().name) if n.lower() not in ('manifest', 'study')]
     return f'Study: {names[0]}' if names else 'Study'
 

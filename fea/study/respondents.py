@@ -25,7 +25,7 @@ from fea.study.curves import (
 )
 from .manifest import Recording
 from fea.study.scores import (
-    CLOSING, OPENING, StudySettings, curve_table, find_curve_peaks, percentage_table, respondent_scores, score_table, segment_table,
+    CLOSING, OPENING, SCORES, StudySettings, curve_table, find_curve_peaks, percentage_table, respondent_scores, score_table, segment_table,
 )
 from ..video.sources import check_fps
 
@@ -43,6 +43,8 @@ def check_settings(
     if settings.families not in FAMILIES: raise InputError(f"families {settings.families!r}: choose from {', '.join(FAMILIES)}")
     unknown = [m for m in settings.measures if m not in MEASURES]
     if unknown or not settings.measures: raise InputError(f"measures {', '.join(unknown) or '(none)'}: choose from {', '.join(MEASURES)}")
+    strange = [s for s in settings.scores if s not in SCORES]
+    if strange or not settings.scores: raise InputError(f"scores {', '.join(strange) or '(none)'}: choose from {', '.join(SCORES)}")
     baseline, known = settings.baseline, sorted(set(manifest.stimulus))
     if isinstance(baseline, str) and baseline not in known:
         raise InputError(f"baseline '{baseline}': give seconds before the stimulus, or one of the stimuli {', '.join(known)}")
@@ -217,10 +219,11 @@ def compute_study(
     s = settings
     curves = tabulate_groups(traces, respondents, lambda t: curve_table(t, s.threshold, s.level, s.min_carried))
     everybody = curves[curves.split == 'all']
-    own = {stimulus: respondent_scores(t, s.threshold, s.min_carried) for stimulus, t in traces.items()}
+    own = {stimulus: respondent_scores(t, s.threshold, s.min_carried)[list(s.scores)] for stimulus, t in traces.items()}
     differences, compared = compare_all(comparisons, traces, respondents, segments, s)
     def scored(t:Traces)->pd.DataFrame:
-        return score_table(t, respondent_scores(t, s.threshold, s.min_carried), s.threshold, s.level, s.draws, s.seed, s.min_carried)
+        table = score_table(t, respondent_scores(t, s.threshold, s.min_carried), s.threshold, s.level, s.draws, s.seed, s.min_carried)
+        return table[table.score.isin(s.scores)].reset_index(drop=True)
     def stack(tables:Mapping[str, pd.DataFrame])->pd.DataFrame:
         return pd.concat([t.assign(stimulus=k)[['stimulus', *t.columns]] for k, t in tables.items()], ignore_index=True) if tables else pd.DataFrame()
     return {'respondents': respondents, 'curves': curves, 'respondent_curves': stack({k: trace_table(t) for k, t in traces.items()}),
@@ -245,7 +248,7 @@ def describe_families(
 
 # %% ../../nbs/study/05_respondents.ipynb #e5aa27eb
 def describe_study(
-    manifest:Path, # The file
+    manifest:str, # Name of the file
     settings:StudySettings, # Of the study
     durations:Mapping[str, float], # s, by stimulus
     respondents:pd.DataFrame, # The table of respondents
@@ -260,7 +263,7 @@ def describe_study(
     notes = [f'{synthetic} of {len(made)} recordings are synthetic: no real person was seen in them.'] if synthetic else []
     if len(models) > 1: notes.append('The timelines were made with different models: their probabilities should not be mixed.')
     counts = respondents.groupby('stimulus', sort=False).included.agg(['sum', 'size'])
-    return {'what': 'fea study', 'fea': fea.__version__, 'manifest': manifest.name, 'settings': asdict(settings), 'durations': dict(durations),
+    return {'what': 'fea study', 'fea': fea.__version__, 'manifest': manifest, 'settings': asdict(settings), 'durations': dict(durations),
             'respondents': {str(s): {'included': int(c['sum']), 'recorded': int(c['size'])} for s, c in counts.iterrows()},
             'exclusion_rule': exclusion_rule(settings), 'scores': {'opening': OPENING, 'closing': CLOSING}, 'fewest_for_intervals': FEWEST,
             'fewest_for_differences': FEWEST_FREE, 'families': describe_families(settings),

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['OPENING', 'CLOSING', 'SCORES', 'curve_table', 'percentage_table', 'respondent_scores', 'score_table', 'read_segments',
-           'segment_values', 'segment_table', 'find_curve_peaks', 'StudySettings']
+           'check_segments', 'segment_values', 'segment_table', 'find_curve_peaks', 'StudySettings']
 
 # %% ../../nbs/study/02_scores.ipynb #fd450650
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -173,18 +173,19 @@ def read_segments(
     more = [str(c) for c in table if c not in _SEGMENT_COLUMNS]
     if more: raise InputError(f"{path}: unknown column {', '.join(more)}; a segment file has the columns {', '.join(_SEGMENT_COLUMNS)}")
     table = table[list(_SEGMENT_COLUMNS)].assign(start=pd.to_numeric(table.start, errors='coerce'), end=pd.to_numeric(table.end, errors='coerce'))
-    _check_segments(table, durations, str(path))
-    return table.sort_values(['stimulus', 'start'], ignore_index=True)
+    return check_segments(table, durations, str(path))
 
 # %% ../../nbs/study/02_scores.ipynb #13f07184
-def _check_segments(
+def check_segments(
     table:pd.DataFrame, # Columns `_SEGMENT_COLUMNS`
-    durations:dict[str, float], # s, by stimulus
+    durations:dict[str, float], # s, by stimulus; infinite where it is not known yet
     name:str, # Of the file
-)->None:
+    places:Sequence[str]|None=None, # What its rows are called in messages; None: row 2, row 3 ...
+)->pd.DataFrame: # By stimulus and start
     "Check scenes; raises `InputError`"
+    called = [f'row {i + 2}' for i in range(len(table))] if places is None else places
     def complain(bad:pd.Series, text:str)->None:
-        if bad.any(): raise InputError(f'{name}: row {int(np.flatnonzero(bad)[0]) + 2}: {text}')
+        if bad.any(): raise InputError(f'{name}: {called[int(np.flatnonzero(bad)[0])]}: {text}')
     if table.empty: raise InputError(f'{name}: holds no segment')
     complain(table.label.isna() | table.stimulus.isna(), 'label or stimulus is empty')
     complain(~table.stimulus.isin(list(durations)), f"the stimulus is none of the study's: {', '.join(durations)}")
@@ -197,6 +198,7 @@ def _check_segments(
     if len(bad):
         first, second = ordered.iloc[bad[0] - 1], ordered.iloc[bad[0]]
         raise InputError(f"{name}: segments '{first.label}' and '{second.label}' of '{second.stimulus}' overlap; mend one of them")
+    return ordered.reset_index(drop=True)
 
 # %% ../../nbs/study/02_scores.ipynb #0df0177d
 def segment_values(
@@ -263,3 +265,4 @@ class StudySettings:
     seed:int=SEED # Of the random numbers
     prominence:float=_PROMINENCE # Least prominence of a peak
     paired:bool|None=None # Compare stimuli within persons (True) or between them (False); None: within where enough saw both
+    scores:tuple[str, ...]=SCORES # That are computed and compared, of `SCORES`
