@@ -17,6 +17,7 @@ import pandas as pd
 from ..core.files import replace_file
 from ..report.html import TableCells, draw_versions, format_number, render_page, table_cells
 from .plots import LABELS, draw_comparison, draw_groups, draw_stimulus, find_splits, pick_groups, shared_limits, study_title
+from .synchrony import draw_synchrony
 
 if TYPE_CHECKING:
     from fea.study.run import Study
@@ -122,6 +123,22 @@ def _stimulus_tables(
               ('Who showed what', table_cells(_percentage_rows(_of_stimulus(study.percentages, stimulus))))]
     return tables + ([('Scenes (mean over respondents)', _scene_cells(scenes, measures))] if len(scenes) else [])
 
+# %% ../../nbs/study/07_page.ipynb #c8931b7b
+def _synchrony_values(
+    study:'Study', # Results
+    stimulus:str, # Its name
+)->dict[str, Any]: # `cells`, `picture` (None where the film is too short for windows), `notes`
+    "How much the audience moved together"
+    rows, windows = _of_stimulus(study.synchrony, stimulus), _of_stimulus(study.synchrony_windows, stimulus)
+    listed = pd.DataFrame({'measure': rows.measure.map(LABELS), 'respondents': rows.n, 'mean correlation': rows.r, 'chance: below': rows.chance_high,
+                           'p': rows.p_adjusted})
+    picture = None
+    if len(windows):
+        draw = partial(draw_synchrony, windows, {m: LABELS[m] for m in rows.measure}, level=study.about['settings']['level'])
+        picture = draw_versions(draw, f'Correlation of viewers with each other in windows of {stimulus}, and what chance gives')
+    called = rows.p_adjusted < 1 - study.about['settings']['level']
+    return {'cells': table_cells(listed, {}, called), 'picture': picture, 'notes': list(dict.fromkeys(note for note in rows.note if note))}
+
 # %% ../../nbs/study/07_page.ipynb #252f2c74
 def _stimulus_values(
     study:'Study', # Results
@@ -135,7 +152,8 @@ def _stimulus_values(
     titled = about.get('titles', {}).get(stimulus, stimulus) != stimulus
     return {'key': f's{position}', 'name': stimulus, 'titled': titled, **about['respondents'][stimulus], 'seconds': f"{about['durations'][stimulus]:g}",
             'picture': draw_versions(draw, f'Mean curves of {stimulus} with intervals'),
-            'splits': list(_split_values(study, position, stimulus, spans)), 'tables': _stimulus_tables(study, stimulus)}
+            'splits': list(_split_values(study, position, stimulus, spans)), 'tables': _stimulus_tables(study, stimulus),
+            'synchrony': _synchrony_values(study, stimulus)}
 
 # %% ../../nbs/study/07_page.ipynb #c8149a6e
 def _found_sentence(

@@ -24,6 +24,7 @@ from ..core.files import save_figure
 from ..emotions import EMOTION_TABLE
 from ..report.html import shorten_name
 from ..report.style import FAINT, FIRST, GRID, GROUPS, INK, MARK, PAPER, SECOND, STYLE, draw_band, make_panels
+from .synchrony import draw_synchrony
 
 if TYPE_CHECKING:
     from fea.study.respondents import Study
@@ -184,6 +185,8 @@ def draw_figures(
         spans = scenes[['label', 'start', 'end']].drop_duplicates() if len(scenes) else scenes
         curves = study.curves[(study.curves.stimulus == stimulus) & (study.curves.split == 'all')]
         yield f'stimulus_{i}', draw_stimulus(curves, spans, settings, limits=limits)
+        windows = study.synchrony_windows[study.synchrony_windows.stimulus == stimulus]
+        if len(windows): yield f'stimulus_{i}_synchrony', draw_synchrony(windows, LABELS, level=settings['level'])
         for column in find_splits(study.curves):
             rows = study.curves[study.curves.stimulus == stimulus]
             yield f"stimulus_{i}_by_{re.sub('[^0-9A-Za-z]+', '_', column.removeprefix('group_'))}", draw_groups(rows, column, spans, settings, limits=limits)

@@ -27,6 +27,7 @@ from .manifest import Recording
 from fea.study.scores import (
     CLOSING, OPENING, SCORES, StudySettings, curve_table, find_curve_peaks, percentage_table, respondent_scores, score_table, segment_table,
 )
+from .synchrony import compute_synchrony
 from ..video.sources import check_fps
 
 # %% ../../nbs/study/05_respondents.ipynb #7b529560
@@ -175,6 +176,9 @@ class Study:
     segments:pd.DataFrame # Scenes; empty without a segment file
     differences:pd.DataFrame # Of curves; empty without a comparison
     comparisons:pd.DataFrame # Of scores and segments; empty without a comparison
+    synchrony:pd.DataFrame # How much each audience moved together, and what chance gives; one row for each stimulus and measure
+    synchrony_windows:pd.DataFrame # The same in sliding windows
+    respondent_synchrony:pd.DataFrame # Correlation of each respondent with the mean of the others
     analysed:list[str]=field(default_factory=list) # Videos that this run had to analyse
 
 # %% ../../nbs/study/05_respondents.ipynb #b148e0c5
@@ -205,6 +209,8 @@ COLUMN_MEANINGS = {
     'p': 'p of this row alone, by sign flips (paired) or by a bootstrap of t within each sample',
     'p_adjusted': 'p corrected for all of its family: bins, measures and comparisons (differences); scores and scenes, by Holm (comparisons)',
     'effect': "Hedges' g with the pooled standard deviation; of the same persons g_av, with the mean of both (Lakens 2013)",
+    'r': 'Correlation with the mean of the others (respondents), or the mean of these correlations (synchrony)', 'bins': 'Bins shared with the others',
+    'chance_low': 'Below it are 2.5 % of what chance gives a window', 'chance_high': 'Below it are 95 % (of a window 97.5 %) of what chance gives',
     'kind': "'score' or 'segment'", 'name': "The score, or 'label: measure'"}
 
 # %% ../../nbs/study/05_respondents.ipynb #de0dca75
@@ -233,7 +239,7 @@ def compute_study(
             'peaks': stack({k: find_curve_peaks(everybody[everybody.stimulus == k], s.bin, s.prominence) for k in traces}),
             'segments': stack({k: segment_table(t, segments[segments.stimulus == k], s.threshold, s.level, s.min_carried) for k, t in traces.items()
                                if (segments.stimulus == k).any()}) if segments is not None else pd.DataFrame(),
-            'differences': differences, 'comparisons': compared}
+            'differences': differences, 'comparisons': compared} | compute_synchrony(traces, s.measures, seed=s.seed)
 
 # %% ../../nbs/study/05_respondents.ipynb #4f44edc4
 def describe_families(

@@ -23,12 +23,14 @@ from .long_tables import LONG_FILES, write_long_tables
 from .manifest import find_durations, read_manifest, read_recordings
 from .respondents import Study, check_settings, compute_study, describe_study, collect_traces
 from .scores import StudySettings, check_segments, read_segments
+from .synchrony import describe_synchrony
 from ..timeline.table import require_pyarrow
 
 # %% ../../nbs/study/08_run.ipynb #4d8f2b4d
 REGISTERED = 'registered.toml' # copy of the file that the study was planned in
 
-TABLES = ('respondents', 'curves', 'respondent_curves', 'scores', 'respondent_scores', 'percentages', 'peaks', 'segments', 'differences', 'comparisons')
+TABLES = ('respondents', 'curves', 'respondent_curves', 'scores', 'respondent_scores', 'percentages', 'peaks', 'segments', 'differences', 'comparisons',
+          'synchrony', 'synchrony_windows', 'respondent_synchrony')
 
 # %% ../../nbs/study/08_run.ipynb #e9eb4b35
 def _write_study(
@@ -108,7 +110,9 @@ def run_study(
     people, traces = collect_traces(table, recordings, durations, chosen)
     scenes = _find_scenes(segments, {s: durations[s] for s in traces})
     questions = choose_comparisons(compare, people, list(traces))
+    tables = compute_study(traces, people, questions, scenes, chosen)
     about = describe_study(table.attrs['file'], chosen, durations, people, recordings, questions, consent) | dict(record or {})
-    study = Study(out, about, **compute_study(traces, people, questions, scenes, chosen), analysed=[v for v, r in recordings.items() if r.analysed])
+    about['synchrony'] = describe_synchrony(tables['synchrony'])
+    study = Study(out, about, **tables, analysed=[v for v, r in recordings.items() if r.analysed])
     _write_study(study, kind, overwrite, report, long)
     return study
