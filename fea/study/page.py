@@ -130,7 +130,7 @@ def _synchrony_values(
 )->dict[str, Any]: # `cells`, `picture` (None where the film is too short for windows), `notes`
     "How much the audience moved together"
     rows, windows = _of_stimulus(study.synchrony, stimulus), _of_stimulus(study.synchrony_windows, stimulus)
-    listed = pd.DataFrame({'measure': rows.measure.map(LABELS), 'respondents': rows.n, 'mean correlation': rows.r, 'chance: below': rows.chance_high,
+    listed = pd.DataFrame({'measure': rows.measure.map(LABELS), 'respondents': rows.n, 'mean correlation': rows.r, '95 % of chance below': rows.chance_high,
                            'p': rows.p_adjusted})
     picture = None
     if len(windows):

@@ -255,7 +255,7 @@ def draw_synchrony(
             ax.plot(middle, rows.r, color=FIRST, label='mean correlation')
             ax.plot(middle[called], rows.r[called], 'o', color=FIRST, ms=4, label=f'p < {1 - level:.2g} over all windows')
             ax.axhline(0, color=FAINT, lw=.7)
-            ax.set(ylabel=f'{labels[measure]}\nr with the others', ylim=(min(-.5, float(rows[['r', 'chance_low']].min().min()) - .05), 1))
+            ax.set(ylabel=f'{labels[measure]}\nr with the others', ylim=(min(-.5, float(rows[['r', 'chance_low']].min().min()) - .05), 1.05))
         axes[0].legend(loc='lower left', bbox_to_anchor=(0, 1), ncols=1 if narrow else 3, borderaxespad=.2)
         axes[-1].set_xlim(0, float(windows.end.max()))
         axes[-1].set_xlabel('middle of the window, s from the start of the stimulus')
