@@ -36,6 +36,7 @@ _COMMANDS = { # name to room, heading in `fea --help`, and the line there
     'app': ('view', 'Study and report', 'The page for people who do not use a terminal.'),
     'biosignals': ('biosignals', 'Body signals', 'Skin, heart and EEG on the clock of a video.'),
     'biosignals-study': ('biosignals', 'Body signals', 'The same over many viewers: curves with intervals.'),
+    'export-bids': ('biosignals', 'Study and report', 'A study as a BIDS dataset, for archives.'),
     'train': ('train', 'Model', 'Train the expression model.'),
     'average': ('train', 'Model', 'Average runs that differ in the seed.'),
     'evaluate': ('train', 'Model', 'Measure a model on labelled faces.'),
