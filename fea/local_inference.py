@@ -49,6 +49,7 @@ def analyze(
     classifier:Classifier|None=None, # An open model, to use it for many videos; None: the one that ships with fea
     detector:str|Path|None=None, # A YuNet file to find faces with; None: the one that ships with fea
     progress:bool|None=None, # True shows a bar, False none; None: on a terminal or in Jupyter
+    cores:int|None=None, # Kept busy; None: all that this process may use
 )->pd.DataFrame: # The timeline; how it was made is in `.attrs['fea']`
     "Timeline of a video; raises `InputError` or `OutputError`, warns when the video breaks off and keeps what could be read"
     settings = Settings(fps, long_side, score_threshold, pixel_aspect, rotate, adaptive)
@@ -63,7 +64,7 @@ def analyze(
     tracker, times, started = FaceTracker(), StageTimes(), (time.perf_counter(), time.process_time())
     stills = Stills(video, fps, float(done.time.max()) - tracker.memory if len(done) else -np.inf, settings.view, state=state)
     try:
-        new = collect_rows(analyze_stills(stills, settings, classifier, tracker, done, times, finder), writer, progress_bar(info, progress))
+        new = collect_rows(analyze_stills(stills, settings, classifier, tracker, done, times, finder, cores), writer, progress_bar(info, progress))
         timeline = pd.concat([done, new], ignore_index=True)
         better = 0 if stills.error else find_rotation(video, timeline, settings)
         if better: metadata['better_rotation'] = better

@@ -7,9 +7,11 @@ __all__ = ['FULL_EVERY', 'Sight', 'Look', 'plan_looks', 'sees_the_same', 'correc
 
 # %% ../../nbs/faces/07_attention.ipynb #5818dfa6
 import math
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 
 import cv2
 import numpy as np
@@ -20,12 +22,22 @@ from ..video.sources import Frame
 # %% ../../nbs/faces/07_attention.ipynb #b56920ac
 FULL_EVERY = .2 # s from one full look to the next
 
-@dataclass(frozen=True, eq=False)
 class Sight:
-    "What a full look saw"
-    faces:list[Face] # From left to right
-    coarse:list[Face] # What a coarse look saw of the same picture; not looked for where a face is small or nobody is there
-    cells:np.ndarray # The picture in few pixels, of `_to_cells`
+    "What a full look saw, and what a coarse look sees of the same picture, taken as soon as somebody compares with it"
+    def __init__(self,
+        faces:list[Face], # From left to right
+        cells:np.ndarray, # The picture in few pixels, of `_to_cells`
+        look:Callable[[], list[Face]], # The coarse look
+    ):
+        self.faces, self.cells, self.look, self.lock = faces, cells, look, threading.Lock()
+        self.seen:list[Face]|None = None
+
+    @property
+    def coarse(self)->list[Face]: # From left to right
+        "Of the coarse look; whoever asks first takes it, others wait"
+        with self.lock:
+            if self.seen is None: self.seen = self.look()
+            return self.seen
 
 @dataclass(frozen=True, eq=False)
 class Look:
@@ -39,12 +51,15 @@ def plan_looks(
     always_fully:bool=False, # A full look at each
 )->Iterator[Look]: # In the same order; who waits for another's sight comes after it
     "Say for each frame how it is to be looked at"
-    last, look = -math.inf, None
-    for frame in frames:
+    last, sight = -math.inf, Future[Sight]()
+    def plan(frame:Frame)->Look:
+        nonlocal last, sight
         now = math.floor(frame.time/FULL_EVERY + 1e-6)
-        look = Look(frame, True) if always_fully or look is None or now > last else Look(frame, False, look.sight)
+        full = always_fully or now > last
+        if full: sight = Future()
         last = now
-        yield look
+        return Look(frame, full, sight)
+    return map(plan, frames) # which keeps no frame
 
 # %% ../../nbs/faces/07_attention.ipynb #81cf912b
 _COARSE = 2/3 # Of the usual size of the picture
@@ -84,7 +99,8 @@ def _will_do(
     score_threshold:float, # Of the full look, 0 to 1
 )->bool: # Also where nobody is
     "Whether coarse looks can be expected to see the same as full ones"
-    return all(face.side >= _LARGE*long_side for face in sight.faces) and sees_the_same(sight.coarse, sight.faces, score_threshold)
+    if any(face.side < _LARGE*long_side for face in sight.faces): return False
+    return sees_the_same(sight.coarse, sight.faces, score_threshold)
 
 # %% ../../nbs/faces/07_attention.ipynb #d528a298
 def correct_face(
@@ -101,12 +117,19 @@ def correct_face(
 
 # %% ../../nbs/faces/07_attention.ipynb #56ffbc84
 def _look_coarsely(
+    small:np.ndarray, # A picture, scaled as for a coarse look
+    shape:tuple[int, ...], # Of the picture itself
+    detector:FaceDetector, # May serve several threads
+)->list[Face]: # Also those that are not quite sure, px of the picture
+    "A look that costs less than half"
+    return detector.look(np.broadcast_to(np.uint8(0), shape), small, max(0., detector.score_threshold - SECOND_MARGIN))
+
+def _shrink_coarsely(
     look:Look, # Any
     detector:FaceDetector, # Which says how large pictures are usually
-)->tuple[list[Face], np.ndarray]: # Faces, also those that are not quite sure, and the picture in few pixels
-    "A look that costs less than half"
-    small = shrink(look.frame.picture, max(32, round(_COARSE*detector.long_side)))
-    return detector.look(look.frame.picture, small, max(0., detector.score_threshold - SECOND_MARGIN)), _to_cells(small)
+)->np.ndarray: # RGB uint8
+    "The picture as a coarse look sees it"
+    return shrink(look.frame.picture, max(32, round(_COARSE*detector.long_side)))
 
 def _look_fully(
     look:Look, # The first of its fifth of a second
@@ -114,8 +137,8 @@ def _look_fully(
 )->list[Face]: # From left to right
     "Look as at a picture, and tell those who wait"
     try:
-        faces = detector.detect(look.frame.picture)
-        look.sight.set_result(Sight(faces, *_look_coarsely(look, detector)))
+        faces, small = detector.detect(look.frame.picture), _shrink_coarsely(look, detector)
+        look.sight.set_result(Sight(faces, _to_cells(small), partial(_look_coarsely, small, look.frame.picture.shape, detector)))
         return faces
     except BaseException as error:
         look.sight.set_exception(error)
@@ -129,9 +152,9 @@ def find_faces(
     picture, threshold = look.frame.picture, detector.score_threshold
     if look.full: return _look_fully(look, detector)
     if look.sight.done() and not _will_do(look.sight.result(), max(picture.shape[:2]), threshold): return detector.detect(picture)
-    coarse, cells = _look_coarsely(look, detector)
-    sight = look.sight.result()
-    same = float(np.abs(cells - sight.cells).mean()) <= _CUT
+    small = _shrink_coarsely(look, detector)
+    coarse, sight = _look_coarsely(small, picture.shape, detector), look.sight.result()
+    same = float(np.abs(_to_cells(small) - sight.cells).mean()) <= _CUT
     if same and _will_do(sight, max(picture.shape[:2]), threshold) and sees_the_same(coarse, sight.coarse, threshold):
         return [correct_face(*faces) for faces in zip(coarse, sight.coarse, sight.faces, strict=True)]
     return detector.detect(picture)
