@@ -49,10 +49,12 @@ def _best_stream(
     return stream
 
 # %% ../../nbs/video/02_decoding.ipynb #160aa7b4
+_HUGE = 16e6 # px; one thread decodes such frames, since each further one keeps two of 70 MB
+
 @contextmanager
 def open_video(
     path:Path, # A video file
-    threads:int=2, # Decoding threads
+    threads:int=2, # Decoding threads; of 8K one
 )->Iterator[VideoStream]: # Its main video stream; the container is `stream.container`
     "Open a video and close it again whatever happens; raises `InputError` if it is none, or its frames are larger than allowed"
     most = {'max_pixels': str(frame_limit())} # of every frame, those too that are looked at while the file is opened
@@ -66,7 +68,7 @@ def open_video(
         form = stream.codec_context.format
         check_pixels(path, width, height, 'frames of ', frame_limit(form.padded_bits_per_pixel if form else 24))
         stream.codec_context.options = most
-        stream.codec_context.thread_count, stream.codec_context.thread_type = threads, 'AUTO'
+        stream.codec_context.thread_count, stream.codec_context.thread_type = 1 if width*height > _HUGE else threads, 'AUTO'
         yield stream
     finally: container.close()
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['AS_STORED', 'View', 'parse_pixel_aspect', 'turn_image', 'square_size', 'pixel_aspect', 'fit_image', 'tone_map',
-           'hdr_transfer', 'ImageConverter']
+           'hdr_transfer', 'as_array', 'ImageConverter']
 
 # %% ../../nbs/video/03_pictures.ipynb #3017c4dc
 import re
@@ -55,7 +55,8 @@ def _display_matrix(
     frame:VideoFrame, # A decoded frame
 )->_Matrix: # Of quarters and mirrors
     "How the stored picture must be turned and mirrored to be upright"
-    data: Any = frame.side_data.get('DISPLAYMATRIX')
+    small = frame.reformat(2, 2, 'gray', interpolation='POINT') # notes keep their frame until Python collects garbage; of a large one, that is much memory
+    data: Any = small.side_data.get('DISPLAYMATRIX')
     if data is None: return _TURNS[0]
     a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].astype(np.int64)
     if abs(b) > abs(a): return 0, int(np.sign(b)), int(np.sign(c)) or -int(np.sign(b)), 0
@@ -175,6 +176,15 @@ def hdr_transfer(
     return _HDR.get(int(frame.color_trc or 0))
 
 # %% ../../nbs/video/03_pictures.ipynb #61b22bfe
+def as_array(
+    converted:VideoFrame, # In rgb24
+    source:VideoFrame, # What it was converted from
+)->np.ndarray: # RGB, uint8 (H, W, 3), which nobody else writes to
+    "The pixels of a frame, copied only where rows are padded or the frame is the decoder's own"
+    plane = converted.planes[0]
+    if converted is source or plane.line_size != 3*converted.width: return converted.to_ndarray()
+    return np.frombuffer(plane, np.uint8).reshape(converted.height, converted.width, 3) # type: ignore[call-overload]
+
 class ImageConverter:
     "Turns the frames of one video into pictures as they are shown, with its tables and its orientation kept"
     def __init__(self,
@@ -217,14 +227,22 @@ class ImageConverter:
         if d < 0: down = frame.height - down[1], frame.height - down[0]
         return across[0], down[0], across[1], down[1]
 
+    def shown_size(self,
+        frame:VideoFrame, # A decoded frame of this video
+    )->tuple[int, int]: # Width and height, px
+        "Size of the pictures, without making one"
+        if self.size is None:
+            width, height = square_size(frame.width, frame.height, self.aspect)
+            self.size = (height, width) if self.is_turned(frame) else (width, height)
+        return self.size
+
     def is_ordinary(self,
         frame:VideoFrame, # A decoded frame of this video
     )->bool: # Whether a piece of it can be converted by itself
         "8 bits, 4:2:0, square pixels, an ordinary dynamic range, of the size of the other pictures"
         if frame.format.name not in ('yuv420p', 'yuvj420p') or self.aspect != 1 or hdr_transfer(frame): return False
         shown = (frame.height, frame.width) if self.is_turned(frame) else (frame.width, frame.height)
-        self.size = self.size or shown
-        return shown == self.size and all(plane.line_size >= plane.width for plane in frame.planes[:3])
+        return shown == self.shown_size(frame) and all(plane.line_size >= plane.width for plane in frame.planes[:3])
 
     def __call__(self,
         frame:VideoFrame, # A decoded frame of this video
@@ -234,8 +252,6 @@ class ImageConverter:
         width, height = square_size(frame.width, frame.height, self.aspect)
         how = None if (width, height) == (frame.width, frame.height) else 'BICUBIC'
         form = 'rgb48le' if transfer else 'rgb24'
-        image = self.reformatter.reformat(frame, width, height, form, interpolation=how, threads=1).to_ndarray()
-        if transfer: image = tone_map(image, transfer)
-        image = _turn_upright(image, self.turning(frame))
-        self.size = self.size or image.shape[1::-1]
-        return fit_image(image, self.size)
+        converted = self.reformatter.reformat(frame, width, height, form, interpolation=how, threads=1)
+        image = tone_map(converted.to_ndarray(), transfer) if transfer else as_array(converted, frame)
+        return fit_image(_turn_upright(image, self.turning(frame)), self.shown_size(frame))

@@ -285,6 +285,7 @@ def keep_wanted(
             if frame.pts != wanted[place]: raise PlanError('a wanted frame is missing')
             place += 1
             yield frame
+        del frame # so that its memory is free while the next ones are decoded
     if place < len(wanted): raise PlanError('a wanted frame is missing')
 
 # %% ../../nbs/video/04_sampling.ipynb #97b3a368
@@ -346,8 +347,10 @@ def _read_planned(
     wanted = stamps[picks][first:]
     with open_video(path, threads) as stream:
         frames = decode_planned(stream, index, plan_packets(index, wanted))
-        for number, frame in enumerate(keep_wanted(frames, wanted), first):
-            yield number, index.clock.seconds(frame.pts or 0), frame
+        for frame in keep_wanted(frames, wanted):
+            yield first, index.clock.seconds(frame.pts or 0), frame
+            first += 1
+            del frame
 
 # %% ../../nbs/video/04_sampling.ipynb #3abb079c
 def read_whole(
@@ -407,11 +410,14 @@ def read_video(
     damage = copy(scan.damage)
     if fps is not None and scan.index.trusted:
         try:
-            for last, time, frame in _read_planned(path, scan.index, fps, start, threads): yield last, time, image(frame)
+            for last, time, frame in _read_planned(path, scan.index, fps, start, threads):
+                yield last, time, image(frame)
+                del frame
             check_end(path, damage, time)
             return
         except PlanError: pass
     damage = Damage()
     for number, moment, frame in read_whole(path, fps, start, threads, damage):
         if number > last: last, time = number, moment; yield last, time, image(frame)
+        del frame
     check_end(path, damage, time)

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import pairwise
+from itertools import pairwise, starmap
 from pathlib import Path
 from typing import Any, cast
 
@@ -155,7 +155,7 @@ def _probe_video(
     with open_video(path, threads=1) as stream:
         frame = next((frame for _, frame in every_frame(stream, Damage())), None)
         if frame is None: raise InputError(f'{path} holds no frame that can be decoded: copy it again or convert it to MP4')
-        height, width = image(frame).shape[:2]
+        width, height = image.shown_size(frame)
         rate, claimed = stream.average_rate, cast(InputContainer, stream.container).duration
         return SourceInfo(path, kind, width, height, frame.rotation % 360, float(rate) if rate else None, claimed / 1e6 if claimed else None,
                           view, image.aspect, scan.sizes if len(scan.sizes) > 1 else (), hdr_transfer(frame), scan.gaps)
@@ -326,4 +326,4 @@ def read_frames(
     if info.kind == 'frames': return _read_saved(info.path, fps, start, view)
     if info.kind in ('sequence', 'pages'): return _read_several(info.path, info.kind, fps, start, view)
     if info.kind == 'image': return (Frame(0, 0.0, _as_viewed(image, view)) for image in ([read_image(info.path)] if start <= 0 else []))
-    return (Frame(*still) for still in read_video(info.path, fps, start, threads, view, view_frame if partial else None))
+    return starmap(Frame, read_video(info.path, fps, start, threads, view, view_frame if partial else None)) # keeps no frame
