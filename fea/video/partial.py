@@ -14,7 +14,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
-from .pictures import ImageConverter, as_array
+from .pictures import ImageConverter
 
 # %% ../../nbs/video/11_partial.ipynb #d5773a1d
 _OWN = threading.local() # Converters of each thread, by what they are used for
@@ -98,7 +98,7 @@ class PartialImage:
         "The whole picture, scaled straight from the decoded frame"
         stored = (height, width) if self.converter.is_turned(self.frame) else (width, height)
         small = _converter_for('small').reformat(_scale_frame(self.frame, *stored), *stored, 'rgb24', threads=1)
-        return self.converter.turn(as_array(small, self.frame), self.frame)
+        return self.converter.turn(small.to_ndarray(), self.frame)
 
     def __getitem__(self,
         rows_columns:tuple[slice, slice], # Within the picture, without steps
@@ -122,7 +122,7 @@ class PartialImage:
         self.cost += (box[2] - box[0])*(box[3] - box[1]) + _PIECE
         if self.cost > width*height: box = 0, 0, width, height
         piece = self.frame if box == (0, 0, width, height) else _cut_piece(self.frame, box)
-        self.box, self.piece = box, as_array(_converter_for('piece').reformat(piece, piece.width, piece.height, 'rgb24', threads=1), piece)
+        self.box, self.piece = box, _converter_for('piece').reformat(piece, piece.width, piece.height, 'rgb24', threads=1).to_ndarray()
 
 def view_frame(
     frame:VideoFrame, # Decoded

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['AS_STORED', 'View', 'parse_pixel_aspect', 'turn_image', 'square_size', 'pixel_aspect', 'fit_image', 'tone_map',
-           'hdr_transfer', 'as_array', 'ImageConverter']
+           'hdr_transfer', 'ImageConverter']
 
 # %% ../../nbs/video/03_pictures.ipynb #3017c4dc
 import re
@@ -176,15 +176,6 @@ def hdr_transfer(
     return _HDR.get(int(frame.color_trc or 0))
 
 # %% ../../nbs/video/03_pictures.ipynb #61b22bfe
-def as_array(
-    converted:VideoFrame, # In rgb24
-    source:VideoFrame, # What it was converted from
-)->np.ndarray: # RGB, uint8 (H, W, 3), which nobody else writes to
-    "The pixels of a frame, copied only where rows are padded or the frame is the decoder's own"
-    plane = converted.planes[0]
-    if converted is source or plane.line_size != 3*converted.width: return converted.to_ndarray()
-    return np.frombuffer(plane, np.uint8).reshape(converted.height, converted.width, 3) # type: ignore[call-overload]
-
 class ImageConverter:
     "Turns the frames of one video into pictures as they are shown, with its tables and its orientation kept"
     def __init__(self,
@@ -253,5 +244,6 @@ class ImageConverter:
         how = None if (width, height) == (frame.width, frame.height) else 'BICUBIC'
         form = 'rgb48le' if transfer else 'rgb24'
         converted = self.reformatter.reformat(frame, width, height, form, interpolation=how, threads=1)
-        image = tone_map(converted.to_ndarray(), transfer) if transfer else as_array(converted, frame)
+        image = converted.to_ndarray()
+        if transfer: image = tone_map(image, transfer)
         return fit_image(_turn_upright(image, self.turning(frame)), self.shown_size(frame))

@@ -11,10 +11,10 @@ import csv
 import math
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import pairwise, starmap
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -76,14 +76,30 @@ class SourceInfo:
         return found
 
 # %% ../../nbs/video/06_sources.ipynb #4c6bd513
+class _ToldBar(tqdm):
+    "Shows nothing, and tells a function which share is done"
+    def __init__(self,
+        told:Callable[[float], None], # Is told it, 0 to 1
+        total:float|None, # Seconds of video; None: not known, and nothing is told
+    ):
+        super().__init__(total=total, disable=True)
+        self.told = told
+
+    def update(self, n:float|None=1)->bool|None: # Always None
+        "Move on"
+        self.n += n or 0
+        if self.total: self.told(min(1., self.n/self.total))
+        return None
+
 def progress_bar(
     info:SourceInfo, # Of the video
-    progress:bool|None, # True shows a bar, False none; None: on a terminal or in Jupyter
+    progress:bool|Callable[[float], None]|None, # True shows a bar, False none, a function is told the share done; None: on a terminal or in Jupyter
 )->tqdm: # Counts seconds of video
     "A bar that appears when the work takes longer than two seconds"
     form = '{desc}: {percentage:3.0f}%|{bar}| {n:.0f} of {total:.0f} s of video [{elapsed}<{remaining}]'
-    hidden = None if progress is None else not progress
     total = round(info.duration, 1) if info.duration else None
+    if callable(progress): return _ToldBar(progress, total)
+    hidden = None if progress is None else not progress
     return tqdm(desc=Path(info.path).name, total=total, unit='s', delay=2, disable=hidden, bar_format=form if total else None)
 
 # %% ../../nbs/video/06_sources.ipynb #638e4411
@@ -311,6 +327,14 @@ def _read_several(
         if time >= start - 1e-9: yield Frame(number, time, _as_viewed(image, view))
 
 # %% ../../nbs/video/06_sources.ipynb #f1e9734d
+def _as_frames(
+    stills:Iterator[tuple[int, float, Any]], # Of `read_video`
+)->Iterator[Frame]: # The same
+    "Give each still a name, and keep none while the next is decoded"
+    for still in stills:
+        yield Frame(*still)
+        del still
+
 def read_frames(
     path:str|Path, # A video, GIF, picture, or folder of pictures or frames
     fps:float|None=1.0, # Stills per second, the first frame at or after each multiple of 1/fps s; `None` gives every frame
@@ -326,4 +350,4 @@ def read_frames(
     if info.kind == 'frames': return _read_saved(info.path, fps, start, view)
     if info.kind in ('sequence', 'pages'): return _read_several(info.path, info.kind, fps, start, view)
     if info.kind == 'image': return (Frame(0, 0.0, _as_viewed(image, view)) for image in ([read_image(info.path)] if start <= 0 else []))
-    return starmap(Frame, read_video(info.path, fps, start, threads, view, view_frame if partial else None)) # keeps no frame
+    return _as_frames(read_video(info.path, fps, start, threads, view, view_frame if partial else None))
