@@ -114,7 +114,6 @@ def analyze_one(
     notes = [str(w.message) for w in caught if issubclass(w.category, UserWarning) and (error is None or str(w.message) != str(error))]
     return Outcome(video, folder, timeline, error, notes)
 
-# %% ../nbs/03_local_inference.ipynb #106eeb2c
 _Call = tuple[Path, Path, Path, float, dict[str, Any]] # Video, folder, model, limit of pixels in millions, further options
 
 @lru_cache(1)
@@ -132,6 +131,7 @@ def _analyze_call(
     video, folder, model, megapixels, options = call
     with limit_megapixels(megapixels): return analyze_one(video, folder, classifier=_open_once(model), progress=tell, **options)
 
+# %% ../nbs/03_local_inference.ipynb #227348f9
 def _analyze_side_by_side(
     videos:list[Path], # Found
     folders:list[Path], # Of their results
@@ -151,7 +151,6 @@ def _analyze_side_by_side(
             lost = FeaError(f'{video}: its process was ended from outside, perhaps for lack of memory; try it again with fewer videos at a time (--jobs)')
             yield outcome or Outcome(video, folder, error=lost)
 
-# %% ../nbs/03_local_inference.ipynb #227348f9
 def analyze_each(
     videos:Sequence[str|Path], # Videos, or folders of videos or of pictures
     out:str|Path, # Folder of all results

@@ -1,4 +1,5 @@
 "The `fea` command as a user runs it: in a process of its own, with its exit codes, messages and files."
+import json
 import os
 import shlex
 import signal
@@ -172,6 +173,41 @@ def test_interrupt_leaves_a_readable_part_that_can_be_resumed(tmp_path):
     assert whole.frame.nunique() == 360
     assert whole.frame.tolist()[:len(left)] == left.frame.tolist()
     assert not partial.exists()
+
+
+
+def test_several_at_a_time_are_the_same_as_one_by_one(tmp_path):
+    videos = [tmp_path/f'{name}.mp4' for name in 'ab']
+    for video in videos: video.symlink_to(SAMPLE)
+    (tmp_path/'broken.mp4').write_bytes(b'no video')
+    given = [videos[0], tmp_path/'broken.mp4', videos[1]]
+    one, two = (run_fea('analyze', *given, '--jobs', jobs, '--out', tmp_path/jobs, code=1) for jobs in '12')
+    assert one.stdout == two.stdout.replace(f'{tmp_path}/2/', f'{tmp_path}/1/') and '2 of 3 videos analysed' in two.stdout
+    assert one.stderr == two.stderr and 'broken.mp4' in two.stderr
+    for name in 'ab': assert len({(tmp_path/jobs/name/f'{NAME}.csv').read_bytes() for jobs in '12'}) == 1 # to the last byte
+    assert run_fea('analyze', *videos, '--jobs', '2', '--out', tmp_path/'2', '--resume').stdout.count('12 stills') == 2
+
+
+def test_interrupt_of_several_at_a_time_leaves_a_part_of_each(tmp_path):
+    for name in 'ab': (tmp_path/f'{name}.mp4').symlink_to(SAMPLE)
+    partial = [tmp_path/'out'/name/f'{NAME}.partial.csv' for name in 'ab']
+    args = ['analyze', tmp_path/'a.mp4', tmp_path/'b.mp4', '--fps', 'all', '--jobs', '2', '--out', tmp_path/'out']
+    process = subprocess.Popen(command(*args), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, 'PYTHONPATH': str(ROOT)},
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    deadline = time.monotonic() + 120
+    while not all(path.exists() and path.read_text().count('\n') > 10 for path in partial):
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        time.sleep(.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130 and 'Traceback' not in errors and 'go on with --resume' in errors, errors
+    from fea.timeline.table import read_timeline
+    left = [read_timeline(path) for path in partial]
+    assert [json.loads(path.with_suffix('.json').read_text())['reason'] for path in partial] == ['interrupted']*2
+    run_fea(*args, '--resume')
+    for path, before in zip(partial, left, strict=True):
+        whole = read_timeline(path.with_name(f'{NAME}.csv'))
+        assert 10 <= len(before) < whole.frame.nunique() == 360 and whole.frame.tolist()[:len(before)] == before.frame.tolist() and not path.exists()
 
 
 def test_extract(tmp_path):

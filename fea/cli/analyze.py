@@ -42,8 +42,9 @@ def analyze(
     from fea.core.threads import count_cores
     from fea.faces.classifier import Classifier
     from fea.local_inference import analyze_each
-    options:dict[str, Any] = {'kind': format.value, 'overwrite': overwrite, 'resume': resume, 'consent': consent or None, 'long_side': long_side, 'adaptive': adaptive,
-               'pixel_aspect': pixel_aspect, 'rotate': rotate, 'progress': wants_progress(), 'jobs': jobs or min(4, count_cores())}
+    options:dict[str, Any] = {
+        'kind': format.value, 'overwrite': overwrite, 'resume': resume, 'consent': consent or None, 'long_side': long_side, 'adaptive': adaptive,
+        'pixel_aspect': pixel_aspect, 'rotate': rotate, 'progress': wants_progress(), 'jobs': jobs or min(4, count_cores())}
     with limit_megapixels(max_megapixels): report_outcomes(analyze_each(videos, out, fps=parse_fps(fps), classifier=Classifier(model), **options), plot)
 
 # %% ../../nbs/cli/04_analyze.ipynb #bd4b500c
