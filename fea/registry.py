@@ -13,15 +13,13 @@ from typing import Literal
 
 import pandas as pd
 
+from .aws.approval import fetch_version, parse_object_url, pin_facts
 from .aws.card import Registered, sagemaker_card
 from .aws.evidence import find_model_folder, put_evidence, put_tarball, read_evidence, read_tarball, sort_baselines
 from .aws.model_package import describe_model, package_request
 from .aws.session import Cloud, asking, client
-from fea.aws.versions import (
-    check_names, choose_version, create_group, download_url, find_registered, group_exists, list_versions, parse_object_url, pin_facts, read_version, save_card,
-)
+from .aws.versions import check_names, choose_version, create_group, find_registered, group_exists, list_versions, read_version, save_card
 from .core.errors import FeaError, InputError
-from .core.files import checksum, replacing
 
 # %% ../nbs/05_registry.ipynb #683bf74d
 def register(
@@ -104,11 +102,4 @@ def fetch_approved(
     chosen = choose_version(cloud, group, version, 'Approved')
     if not chosen.sha256:
         raise FeaError(f'{group} version {chosen.version}: no checksum was registered with it, so it cannot be trusted; approve it with fea approve')
-    path = out/f'{group}-{chosen.version}.tar.gz' if out.is_dir() else out
-    with replacing(path) as unchecked:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        found = checksum(download_url(cloud, chosen.model_url, unchecked))
-        if found != chosen.sha256:
-            raise FeaError(f'{chosen.model_url}: altered or incomplete: its SHA-256 is {found[:12]}…, {group} version {chosen.version} was registered with '
-                           f'{chosen.sha256[:12]}…; do not use it, and register the right tarball again')
-    return path
+    return fetch_version(cloud, chosen, out/f'{group}-{chosen.version}.tar.gz' if out.is_dir() else out)

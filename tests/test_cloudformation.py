@@ -14,7 +14,7 @@ from installed import ROOT
 from fea import InputError
 from fea.aws.automation import NO_ROLE, NONE, batch_pipeline_definition, render_template
 from fea.aws.drift import COMMAND, drift_figures, read_place
-from fea.aws.monitoring import _make_dimensions
+from fea.aws.figures import _make_dimensions
 from fea.aws.pipeline import check_definition, evaluate_expression
 from fea.aws.session import Cloud
 from fea.drift.check import VERDICTS, DriftResult

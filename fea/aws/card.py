@@ -249,6 +249,7 @@ class Registered:
     model_url:str='' # Where the tarball lies
     card_name:str='' # Of its model card; '' when it was registered without one
     note:str='' # What was said at the approval
+    fea_version:str='' # Of the `fea` whose code is in it
     new:bool=False # Whether this very call made it
 
     def __str__(self)->str:

@@ -7,15 +7,19 @@ __all__ = ['Plan', 'check_plan', 'describe_config', 'make_tags', 'scale_to_zero'
 
 # %% ../../nbs/aws/12_deployment.ipynb #de0073a9
 import re
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from .container import NO_TELEMETRY
+from .approval import fetch_version, read_approved
+from .container import check_isolated, describe_container
 from .endpoints import TAG, VARIANT, Endpoint, check_endpoint_name, find_endpoint, is_ours, log_group, request_folder
-from .session import ROLE, Cloud, asking, client
+from .protection import Protection
+from .session import ROLE, Cloud, asking, client, protected
 from .undeployment import ALARM, BUSY, Part, delete_endpoint, delete_parts, find_parts, find_scaling, scaling_target
 from ..core.errors import FeaError, InputError
 
@@ -27,8 +31,8 @@ class Plan:
     "What shall run"
     name:str # Of the endpoint
     kind:str # One of `_ENDPOINT_KINDS`
-    model_url:str # 's3://.../model.tar.gz'
-    image:str # Address of the container's image
+    model:str # ARN of an approved version in the registry, or 's3://.../model.tar.gz'
+    image:str='' # Address of the container's image; a version has its own
     instance_type:str='ml.m5.large' # Not for 'serverless'
     memory_mb:int=3072 # Only for 'serverless': 1024 to 6144 in steps of 1024
     max_concurrency:int=5 # Only for 'serverless': requests at a time
@@ -38,14 +42,17 @@ class Plan:
 def check_plan(
     plan:Plan, # As asked for
     role:str|None, # ARN that the model works under
+    protection:Protection=Protection(), # Rules of the account
 )->None:
     "Refuse what cannot run; raises `InputError`"
     what = f'endpoint {check_endpoint_name(plan.name)}'
     if plan.kind not in _ENDPOINT_KINDS: raise InputError(f"{what}: kind {plan.kind!r} is none of {', '.join(_ENDPOINT_KINDS)}")
     if not role: raise InputError(f'{what}: {ROLE}')
-    if not re.fullmatch(r's3://[^/]+/.+\.tar\.gz', plan.model_url):
-        raise InputError(f'{what}: the model is {plan.model_url!r}; give the address of a model.tar.gz in S3')
-    if not re.fullmatch(r'\S+', plan.image): raise InputError(f"{what}: image {plan.image!r} is no address of a container's image")
+    if not re.fullmatch(r's3://[^/]+/.+\.tar\.gz|arn:[^ ]+:model-package/[^ ]+', plan.model):
+        raise InputError(f'{what}: the model is {plan.model!r}; give the ARN of a version in the registry, or the address of a model.tar.gz in S3')
+    if plan.model.startswith('s3:') and not re.fullmatch(r'\S+', plan.image): raise InputError(f"{what}: image {plan.image!r} is no address of a container's image")
+    if plan.kind == 'serverless' and (protection.subnets or protection.isolated):
+        raise InputError(f'{what}: a serverless endpoint has neither a VPC nor isolation; deploy one of the kind realtime or async')
     if plan.kind != 'serverless' and not re.fullmatch(r'ml\.[a-z0-9-]+\.[a-z0-9-]+', plan.instance_type):
         raise InputError(f'{what}: instance type {plan.instance_type!r} is none; it looks like ml.m5.large')
     if plan.kind == 'serverless' and plan.memory_mb not in range(1024, 6145, 1024):
@@ -54,6 +61,8 @@ def check_plan(
         raise InputError(f'{what}: {plan.max_concurrency} requests at a time; a serverless endpoint takes 1 to 200')
 
 # %% ../../nbs/aws/12_deployment.ipynb #36f12261
+_START_LIMIT = 900 # s: Ray and the installation of packages need one to three minutes, more on a busy machine; SageMaker's own limit is eight
+
 def describe_config(
     cloud:Cloud, # Where answers of an asynchronous endpoint go
     plan:Plan, # What shall run
@@ -62,11 +71,12 @@ def describe_config(
     "The configuration of an endpoint"
     variant:dict[str, Any] = {'VariantName': VARIANT, 'ModelName': part}
     if plan.kind == 'serverless': variant['ServerlessConfig'] = {'MemorySizeInMB': plan.memory_mb, 'MaxConcurrency': plan.max_concurrency}
-    else: variant |= {'InstanceType': plan.instance_type, 'InitialInstanceCount': 1}
+    else: variant |= {'InstanceType': plan.instance_type, 'InitialInstanceCount': 1, 'ContainerStartupHealthCheckTimeoutInSeconds': _START_LIMIT}
     config = {'EndpointConfigName': part, 'ProductionVariants': [variant], 'Tags': make_tags(plan)}
-    if plan.kind != 'async': return config
+    if plan.kind != 'async': return protected(cloud, 'CreateEndpointConfig', **config)
     output = {'S3OutputPath': cloud.url(request_folder(plan.name) + 'out/'), 'S3FailurePath': cloud.url(request_folder(plan.name) + 'failed/')}
-    return config | {'AsyncInferenceConfig': {'OutputConfig': output, 'ClientConfig': {'MaxConcurrentInvocationsPerInstance': 1}}}
+    return protected(cloud, 'CreateEndpointConfig', **config,
+                     AsyncInferenceConfig={'OutputConfig': output, 'ClientConfig': {'MaxConcurrentInvocationsPerInstance': 1}})
 
 def make_tags(
     plan:Plan, # What shall run
@@ -119,12 +129,17 @@ def _wait_for_service(
     return found
 
 # %% ../../nbs/aws/12_deployment.ipynb #419ca1b5
-def _check_model_url(
+def _check_model(
     cloud:Cloud, # Region and server
-    url:str, # 's3://.../model.tar.gz'
+    url:str, # ARN of a version in the registry, or 's3://.../model.tar.gz'
 )->None:
-    "Refuse a model that is not there; raises `InputError`"
+    "Refuse a model that is not there, or that nobody approved; raises `InputError`"
     from botocore.exceptions import ClientError
+    if url.startswith('arn:'):
+        chosen = read_approved(cloud, url)
+        if cloud.protection.isolated:
+            with tempfile.TemporaryDirectory() as folder: check_isolated(cloud, fetch_version(cloud, chosen, Path(folder)/'model.tar.gz'), chosen.image)
+        return
     bucket, key = url.removeprefix('s3://').split('/', 1)
     with asking(url):
         try: client(cloud, 's3').head_object(Bucket=bucket, Key=key)
@@ -157,9 +172,9 @@ def _start_endpoint(
 )->str: # Name of the configuration
     "Make model, configuration and endpoint; raises `FeaError`"
     sagemaker, part = client(cloud, 'sagemaker'), f'{plan.name}-{uuid4().hex[:8]}'
-    container = {'Image': plan.image, 'ModelDataUrl': plan.model_url, 'Environment': NO_TELEMETRY | dict(plan.environment or {})}
+    container, tags = describe_container(plan.model, plan.image, plan.environment), make_tags(plan)
     with asking(f'deploying {plan.name}'):
-        sagemaker.create_model(ModelName=part, ExecutionRoleArn=cloud.role, PrimaryContainer=container, Tags=make_tags(plan))
+        sagemaker.create_model(**protected(cloud, 'CreateModel', ModelName=part, ExecutionRoleArn=cloud.role, PrimaryContainer=container, Tags=tags))
         made.insert(0, Part('model', part))
         sagemaker.create_endpoint_config(**describe_config(cloud, plan, part))
         made.insert(0, Part('configuration', part))
@@ -167,7 +182,7 @@ def _start_endpoint(
             if old.kind == 'async': delete_parts(cloud, find_scaling(cloud, plan.name))
             if old.kind == plan.kind and old.status == 'InService' and update_endpoint(cloud, plan.name, part): return part
             delete_endpoint(cloud, plan.name, pause=pause)
-        sagemaker.create_endpoint(EndpointName=plan.name, EndpointConfigName=part, Tags=make_tags(plan))
+        sagemaker.create_endpoint(**protected(cloud, 'CreateEndpoint', EndpointName=plan.name, EndpointConfigName=part, Tags=tags))
         made.insert(0, Part('endpoint', plan.name))
     return part
 
@@ -197,8 +212,8 @@ def _withdraw(
 # %% ../../nbs/aws/12_deployment.ipynb #e7707058
 def deploy(
     cloud:Cloud, # Region, server and role
-    model_url:str, # 's3://.../model.tar.gz'
-    image:str, # Address of the container's image
+    model:str, # ARN of an approved version in the registry, or 's3://.../model.tar.gz'
+    image:str='', # Address of the container's image; a version has its own
     name:str='fea', # Of the endpoint
     kind:str='realtime', # 'realtime', 'serverless' or 'async'
     instance_type:str='ml.m5.large', # Not for 'serverless'
@@ -212,10 +227,10 @@ def deploy(
     pause:float=10., # Between two looks, s
 )->Endpoint: # In service, or starting
     "Make an endpoint; whatever fails leaves nothing behind that is billed; raises `InputError` or `FeaError`"
-    plan, made = Plan(name, kind, model_url, image, instance_type, memory_mb, max_concurrency, environment), list[Part]()
-    check_plan(plan, cloud.role)
+    plan, made = Plan(name, kind, model, image, instance_type, memory_mb, max_concurrency, environment), list[Part]()
+    check_plan(plan, cloud.role, cloud.protection)
     if kind == 'async' and not wait: raise InputError(f'endpoint {name}: an asynchronous endpoint learns to sleep when it is in service; wait for it')
-    _check_model_url(cloud, model_url)
+    _check_model(cloud, model)
     old = find_endpoint(cloud, name)
     if old and not is_ours(cloud, old.arn, name): raise InputError(f'endpoint {name} exists and was not made by fea; choose another name')
     if old and not replace: raise InputError(f'endpoint {name} exists ({old.kind}, {old.status}); replace it, undeploy it, or choose another name')

@@ -20,7 +20,8 @@ import numpy as np
 
 import fea
 from .answers import read_probabilities
-from .monitoring import publish_metrics, read_answer_rows
+from .figures import publish_metrics
+from .monitoring import read_answer_rows
 from .session import Cloud, list_objects, put_object
 from .steps import ARCHIVE, PROCESSING, work_step
 from ..core.errors import DISTRIBUTION, InputError, missing_extra

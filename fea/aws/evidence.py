@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from .protection import object_options
 from .session import Cloud, asking, client, put_object
 from ..core.archives import MODEL_LIMITS, ArchiveError, open_archive, read_tar
 from ..core.errors import InputError
@@ -169,7 +170,7 @@ def put_tarball(
             if e.response['Error']['Code'] != '404': raise
             there = {}
         if (there.get('ContentLength'), there.get('Metadata', {}).get('sha256')) == (tarball.path.stat().st_size, tarball.sha256): return False
-        s3.upload_file(str(tarball.path), cloud.bucket, cloud.key(name), ExtraArgs={'Metadata': {'sha256': tarball.sha256}})
+        s3.upload_file(str(tarball.path), cloud.bucket, cloud.key(name), ExtraArgs={'Metadata': {'sha256': tarball.sha256}, **object_options(cloud.protection)})
     return True
 
 # %% ../../nbs/aws/15_evidence.ipynb #b45209f6

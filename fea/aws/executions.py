@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from .pipeline import check_definition, walk_steps
-from .session import ROLE, Cloud, asking, client
+from .session import ROLE, Cloud, asking, client, protected
 from ..core.errors import FeaError, InputError
 
 # %% ../../nbs/aws/21_executions.ipynb #2f88f6cd
@@ -26,16 +26,16 @@ def save_pipeline(
     "Create a pipeline with its model package group, or give it a new definition, after `check_definition`; raises `FeaError`"
     if not cloud.role: raise InputError(ROLE)
     check_definition(definition)
-    from fea.aws.versions import DESCRIPTION, group_exists
+    from fea.aws.versions import create_group, group_exists
     sagemaker, request = client(cloud, 'sagemaker'), {'PipelineName': name, 'RoleArn': cloud.role, 'PipelineDefinition': json.dumps(definition)}
     groups = {step['Arguments']['ModelPackageGroupName'] for step, _ in walk_steps(definition['Steps']) if step['Type'] == 'RegisterModel'}
     with asking(f'pipeline {name}'):
         for group in sorted(groups):
-            if not group_exists(cloud, group):
-                sagemaker.create_model_package_group(ModelPackageGroupName=group, ModelPackageGroupDescription=DESCRIPTION)
+            if not group_exists(cloud, group): create_group(cloud, group)
         pages = sagemaker.get_paginator('list_pipelines').paginate(PipelineNamePrefix=name)
         there = any(found['PipelineName'] == name for page in pages for found in page['PipelineSummaries'])
-        return (sagemaker.update_pipeline if there else sagemaker.create_pipeline)(**request)['PipelineArn']
+        if there: return sagemaker.update_pipeline(**request)['PipelineArn']
+        return sagemaker.create_pipeline(**protected(cloud, 'CreatePipeline', **request))['PipelineArn']
 
 # %% ../../nbs/aws/21_executions.ipynb #ccf78dcd
 def start_execution(

@@ -16,8 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 from .endpoints import check_endpoint_name, find_endpoint, log_group, read_words, request_folder, runtime_url
-from .session import Cloud, asking, client, explain, put_object
-from .undeployment import delete_objects
+from .session import Cloud, asking, client, delete_objects, explain, put_object
 from ..core.errors import FeaError, InputError
 
 # %% ../../nbs/aws/13_invocation.ipynb #23b7a425

@@ -8,7 +8,9 @@ __all__ = ['prepare_shipment', 'recheck_answers', 'take_up_job', 'read_finished'
 # %% ../../nbs/aws/08_resume.ipynb #c2c3c89f
 import secrets
 import shutil
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +18,8 @@ from pathlib import Path
 import pandas as pd
 
 from .answers import check_answer
+from .container import REQUEST_LIMIT
+from .cost import container_seconds, read_prices
 from .packs import PACK_MB, RECORD, Pack, Packing, Shipment, load_shipment, pack_all
 from .session import Cloud
 from .transform_job import WORK, fetch_answers, wait_for_job
@@ -24,7 +28,7 @@ from ..core.files import checksum, refuse_existing
 from ..faces.analysis import Settings
 from ..faces.classifier import Classifier
 from ..local_inference import Outcome
-from ..serving.package import build_package
+from ..serving.package import build_package, check_version, unpack_archive
 from ..timeline.results import RESULT
 from ..timeline.table import read_timeline
 from ..video.inputs import find_sources, result_folders
@@ -42,6 +46,18 @@ def _check_results(
     older = [out/name/f for name in names for f in (f'{RESULT}.{kind}', f'{RESULT}.partial.csv')]
     refuse_existing(*older, overwrite=overwrite, advice='choose another folder (--out) or replace it (--overwrite)')
 
+# %% ../../nbs/aws/08_resume.ipynb #e12d15c2
+@contextmanager
+def _opened_model(
+    models:Path|None, # Folder with `model.onnx`; None: the model that ships with fea
+    archive:Path|None, # A `model.tar.gz`, which counts more
+)->Iterator[Classifier]: # Of the model that will answer
+    "The model that says how crops are cut; raises `InputError` or `ModelError`"
+    if archive is not None: check_version(archive)
+    with tempfile.TemporaryDirectory() as folder:
+        if archive is not None: models = unpack_archive(archive, Path(folder)/'model')
+        yield Classifier(models/'model.onnx' if models else None)
+
 # %% ../../nbs/aws/08_resume.ipynb #3fe3cf4c
 def prepare_shipment(
     videos:Sequence[str|Path], # Videos, pictures, or folders of them
@@ -53,16 +69,19 @@ def prepare_shipment(
     kind:str='csv', # 'csv' or 'parquet'
     pack_mb:float=PACK_MB, # Largest tar, MB
     progress:bool|None=None, # Bars
+    archive:Path|None=None, # A ready `model.tar.gz`, whose model also packs; None: one is built
+    limit:float=REQUEST_LIMIT, # Longest answer to one pack, s
 )->tuple[Shipment, Path]: # Packs, and the `model.tar.gz`
     "Pack everything on this machine; raises `InputError` or `OutputError`"
     if (out/RECORD).exists() and not overwrite and any(pack.status != 'done' for pack in load_shipment(out).packs):
         raise OutputError(f'{out/RECORD}: a transform was begun here; go on with it (--resume), choose another folder (--out) or replace it (--overwrite)')
     _check_results(out, [f.name for f in result_folders(find_sources(videos), out)], kind, overwrite)
     shutil.rmtree(out/WORK, ignore_errors=True)
-    classifier = Classifier(models/'model.onnx' if models else None)
     try:
-        shipment = pack_all(videos, form, Packing(out/WORK, how, classifier, pack_mb, progress), '')
-        package = build_package(out/WORK/'model.tar.gz', models)
+        with _opened_model(models, archive) as classifier:
+            most_stills = max(1, int(limit / 2 / container_seconds(form, 0, 1, 0., read_prices())))
+            shipment = pack_all(videos, form, Packing(out/WORK, how, classifier, pack_mb, most_stills, progress), '')
+        package = build_package(out/WORK/'model.tar.gz', models) if archive is None else Path(shutil.copy(archive, out/WORK/'model.tar.gz'))
     except Exception:
         shutil.rmtree(out/WORK, ignore_errors=True)
         raise

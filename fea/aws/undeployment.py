@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ALARM', 'RULES', 'BUSY', 'scaling_target', 'Part', 'find_scaling', 'find_parts', 'delete_endpoint', 'delete_parts',
-           'delete_objects', 'find_leftovers', 'undeploy']
+           'find_leftovers', 'undeploy']
 
 # %% ../../nbs/aws/11_undeployment.ipynb #7363422f
 import time
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .endpoints import VARIANT, check_endpoint_name, find_endpoint, is_ours, list_endpoints, request_folder, unless_missing
-from .session import Cloud, asking, client, list_objects
+from .session import Cloud, asking, client, delete_objects, list_objects
 from ..core.errors import FeaError, InputError
 
 # %% ../../nbs/aws/11_undeployment.ipynb #36736601
@@ -118,19 +118,6 @@ def delete_parts(
             problems.append(str(e))
             if part.kind == 'endpoint': break
     return deleted, problems
-
-# %% ../../nbs/aws/11_undeployment.ipynb #a0fba841
-def delete_objects(
-    cloud:Cloud, # Where they are
-    names:list[str], # Paths below the prefix
-)->int: # How many
-    "Delete objects; raises `FeaError`"
-    s3 = client(cloud, 's3')
-    with asking(f's3://{cloud.bucket}'):
-        for i in range(0, len(names), 1000):
-            answer = s3.delete_objects(Bucket=cloud.bucket, Delete={'Objects': [{'Key': cloud.key(name)} for name in names[i:i + 1000]], 'Quiet': True})
-            for e in answer.get('Errors', []): raise FeaError(f"s3://{cloud.bucket}/{e['Key']}: not deleted, {e.get('Code')} ({e.get('Message')})")
-    return len(names)
 
 # %% ../../nbs/aws/11_undeployment.ipynb #229db108
 def find_leftovers(
