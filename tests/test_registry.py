@@ -44,7 +44,7 @@ def make_tarball(
     script:bytes, # What tells two tarballs apart
 )->Path: # The same
     "A toy `model.tar.gz`, without times and names of users: the same content gives the same bytes"
-    contents = {'model.onnx': (MODELS/'model.onnx').read_bytes(), 'code/inference.py': script}
+    contents = {'model.onnx': (MODELS/'model.onnx').read_bytes(), 'deployment.py': script}
     with path.open('wb') as raw, gzip.GzipFile('', 'wb', 1, raw, mtime=0) as packed, tarfile.open(fileobj=packed, mode='w') as tar:
         for member, content in contents.items():
             info = tarfile.TarInfo(member)

@@ -10,7 +10,6 @@ __all__ = ['IMAGES', 'NO_TELEMETRY', 'REQUEST_LIMIT', 'ENVIRONMENT', 'find_image
 import hashlib
 import json
 import re
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,11 +22,10 @@ from ..serving.package import check_version, holds_packages
 
 # %% ../../nbs/aws/06_container.ipynb #4cbf6062
 IMAGES = { # name to the arguments of sagemaker.core.image_uris.retrieve
-    'ray': {'framework': 'ray-serve', 'image_scope': 'inference'},
-    'pytorch': {'framework': 'pytorch', 'version': '2.6', 'image_scope': 'inference'}}
+    'ray': {'framework': 'ray-serve', 'image_scope': 'inference'}}
 
 def find_image(
-    image:str, # 'ray', 'pytorch', or the address of an image
+    image:str, # 'ray', or the address of an image
     region:str, # Of the jobs
     instance_type:str='ml.m5.large', # Of the jobs
 )->str: # Address
@@ -35,7 +33,6 @@ def find_image(
     if image not in IMAGES:
         if '/' not in image: raise InputError(f"image {image!r}: give {', '.join(IMAGES)}, or the address of an image in ECR")
         return image
-    if image == 'pytorch': warnings.warn('the image pytorch-inference 2.6 has had no patches since June 2026; prefer ray or an own image', stacklevel=2)
     try: from sagemaker.core import image_uris
     except ImportError as e: raise missing_extra('aws', "finding AWS's images needs its SDK", 'or give the address of an image') from e
     try: return image_uris.retrieve(region=region, instance_type=instance_type, **IMAGES[image])
@@ -64,10 +61,8 @@ NO_TELEMETRY = { # of what AWS's images bring along: ONNX Runtime, AWS's own lib
 
 REQUEST_LIMIT = 3600 # s: the longest that SageMaker waits for an answer of a job or of an asynchronous endpoint
 
-ENVIRONMENT = { # of every container: for AWS's image for Ray, then for its PyTorch image
-    'RAYSERVE_BACKEND_TIMEOUT': str(REQUEST_LIMIT), 'RAYSERVE_BACKEND_URL': 'http://127.0.0.1:8000/fea',
-    'SAGEMAKER_PROGRAM': 'inference.py', 'TS_DEFAULT_RESPONSE_TIMEOUT': str(REQUEST_LIMIT), 'TS_MAX_REQUEST_SIZE': '1000000000', 'TS_MAX_RESPONSE_SIZE': '1000000000',
-    **NO_TELEMETRY}
+ENVIRONMENT = { # of every container
+    'RAYSERVE_BACKEND_TIMEOUT': str(REQUEST_LIMIT), 'RAYSERVE_BACKEND_URL': 'http://127.0.0.1:8000/fea', **NO_TELEMETRY}
 
 def request_limit(
     image:str, # Address of an image, or its name in `IMAGES`
@@ -92,7 +87,8 @@ def check_isolated(
 )->None:
     "Refuse an archive that would have to install packages in a container without a network; raises `InputError`"
     if cloud.protection.isolated and '/ray:' in image and not holds_packages(package):
-        raise InputError(f'{package}: its packages would come from the internet, which an isolated container does not reach; pack it with fea package --isolated')
+        raise InputError(f'{package}: its packages would come from the internet, which an isolated container does not reach; '
+                         'pack it with fea package --isolated')
 
 # %% ../../nbs/aws/06_container.ipynb #77d429c1
 def create_model(

@@ -18,7 +18,7 @@ from uuid import uuid4
 from .approval import fetch_version, read_approved
 from .container import check_isolated, describe_container
 from .endpoints import TAG, VARIANT, Endpoint, check_endpoint_name, find_endpoint, is_ours, log_group, request_folder
-from .protection import Protection
+from .protection import NO_RULES, Protection
 from .session import ROLE, Cloud, asking, client, protected
 from .undeployment import ALARM, BUSY, Part, delete_endpoint, delete_parts, find_parts, find_scaling, scaling_target
 from ..core.errors import FeaError, InputError
@@ -42,7 +42,7 @@ class Plan:
 def check_plan(
     plan:Plan, # As asked for
     role:str|None, # ARN that the model works under
-    protection:Protection=Protection(), # Rules of the account
+    protection:Protection=NO_RULES, # Of the account
 )->None:
     "Refuse what cannot run; raises `InputError`"
     what = f'endpoint {check_endpoint_name(plan.name)}'
@@ -50,7 +50,8 @@ def check_plan(
     if not role: raise InputError(f'{what}: {ROLE}')
     if not re.fullmatch(r's3://[^/]+/.+\.tar\.gz|arn:[^ ]+:model-package/[^ ]+', plan.model):
         raise InputError(f'{what}: the model is {plan.model!r}; give the ARN of a version in the registry, or the address of a model.tar.gz in S3')
-    if plan.model.startswith('s3:') and not re.fullmatch(r'\S+', plan.image): raise InputError(f"{what}: image {plan.image!r} is no address of a container's image")
+    if plan.model.startswith('s3:') and not re.fullmatch(r'\S+', plan.image):
+        raise InputError(f"{what}: image {plan.image!r} is no address of a container's image")
     if plan.kind == 'serverless' and (protection.subnets or protection.isolated):
         raise InputError(f'{what}: a serverless endpoint has neither a VPC nor isolation; deploy one of the kind realtime or async')
     if plan.kind != 'serverless' and not re.fullmatch(r'ml\.[a-z0-9-]+\.[a-z0-9-]+', plan.instance_type):

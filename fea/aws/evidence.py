@@ -36,7 +36,7 @@ class Tarball:
 def read_tarball(
     path:Path, # A `model.tar.gz`
 )->Tarball: # With its checksums
-    "Look into a tarball; raises `InputError` unless it holds `model.onnx` and `code/inference.py`"
+    "Look into a tarball; raises `InputError` unless it holds `model.onnx` and `deployment.py`"
     advice, found = 'make one with fea package', dict[str, str]()
     try:
         with open_archive(path) as file:
@@ -46,7 +46,7 @@ def read_tarball(
         whole = checksum(path)
     except FileNotFoundError as e: raise InputError(f'{path}: missing; {advice}') from e
     except (OSError, ArchiveError) as e: raise InputError(f'{path}: no readable tar.gz ({e}); {advice}') from e
-    lost = [name for name in ('model.onnx', 'code/inference.py') if name not in found]
+    lost = [name for name in ('model.onnx', 'deployment.py') if name not in found]
     if lost: raise InputError(f"{path}: no tarball of fea, it lacks {' and '.join(lost)}; {advice}")
     return Tarball(path, whole, found['model.onnx'])
 

@@ -151,7 +151,7 @@ def _evaluation_step(
     return ProcessingStep('Evaluate', step_args=processor.run(inputs=inputs, outputs=outputs), property_files=[metrics])
 
 # %% ../../nbs/aws/20_pipeline.ipynb #d1715c5a
-_SCRIPT = {'SAGEMAKER_PROGRAM': 'inference.py', 'SAGEMAKER_SUBMIT_DIRECTORY': '/opt/ml/model/code'} # where the PyTorch image finds its script
+_SCRIPT = {'SAGEMAKER_PROGRAM': 'serve.py', 'SAGEMAKER_SUBMIT_DIRECTORY': '/opt/ml/model/code'} # what the SDK would else set to nothing
 
 def _register_step(
     session:Any, # From `import_sdk`
@@ -247,7 +247,7 @@ def training_pipeline_definition(
 )->dict[str, Any]: # Its definition
     "Define training, evaluation, decision and registration, and upload their code; raises `FeaError`"
     if not cloud.role: raise InputError(ROLE)
-    if cloud.protection.isolated: raise InputError('the containers of a pipeline install packages, so they cannot be isolated; use a VPC without a way out instead')
+    if cloud.protection.isolated: raise InputError('the containers of a pipeline install packages, so they cannot be isolated; give a VPC instead')
     given = {'votes': votes, **(hyperparameters or {})}
     _check_hyperparameters(given)
     images = {} if image and serving_image else find_images(cloud.region, instance_type, evaluation_instance)

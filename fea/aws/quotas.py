@@ -31,7 +31,8 @@ def check_instance_type(
     known = get_session().get_service_model('sagemaker').shape_for(_USES[use][1]).enum
     if name in known: return
     near = get_close_matches(name, known, 1)
-    raise InputError(f"instance type {name!r}: SageMaker has none of this name for {_article(use)}{f'; did you mean {near[0]}?' if near else '; it looks like ml.m5.large'}")
+    advice = f'did you mean {near[0]}?' if near else 'it looks like ml.m5.large'
+    raise InputError(f'instance type {name!r}: SageMaker has none of this name for {_article(use)}; {advice}')
 
 # %% ../../nbs/aws/27_quotas.ipynb #166ea3bc
 def _find_quota(
@@ -60,6 +61,7 @@ def check_quota(
     if found is None: return f'the quota of {instance_type} was not checked: AWS lists none that is called {name!r}'
     value, code = found
     if value < count:
-        raise InputError(f'{instance_type}: this account may have {value:g} for {_article(use)} in {cloud.region}, but {count} are asked for; take another type, or ask for more: '
-                         f'aws service-quotas request-service-quota-increase --service-code sagemaker --quota-code {code} --desired-value {count} --region {cloud.region}')
+        raise InputError(f'{instance_type}: this account may have {value:g} for {_article(use)} in {cloud.region}, but {count} are asked for; take another '
+                         'type, or ask for more: aws service-quotas request-service-quota-increase --service-code sagemaker '
+                         f'--quota-code {code} --desired-value {count} --region {cloud.region}')
     return f'quota: {value:g} x {instance_type} for {_article(use)}, {count} asked for'

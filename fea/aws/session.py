@@ -19,7 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from .protection import Protection, object_options, protect
+from .protection import NO_RULES, Protection, object_options, protect
 from ..core.errors import FeaError, InputError, missing_extra
 from ..core.files import replacing
 
@@ -63,7 +63,7 @@ class Cloud:
     region:str # For example 'eu-central-1'
     role:str|None=None # ARN that SageMaker works under; needed to create models and jobs
     endpoint_url:str|None=None # Another server than Amazon's, for every service
-    protection:Protection=Protection() # Network, key and tags of everything that is made
+    protection:Protection=NO_RULES # Network, key and tags of everything that is made
 
     def key(
         self,
@@ -236,7 +236,7 @@ def connect(
     endpoint_url:str|None=None, # Another server than Amazon's; else `AWS_ENDPOINT_URL` counts
     need_role:bool=True, # Whether models or jobs will be created
     writes:bool|None=None, # Whether something will be written to the bucket; None: as `need_role`
-    protection:Protection=Protection(), # Network, key and tags of everything that is made
+    protection:Protection=NO_RULES, # Network, key and tags of everything that is made
 )->Cloud: # Checked
     "Check bucket, credentials, region, role and the right to write; raises `InputError` before anything was sent"
     bucket, prefix = split_url(url)

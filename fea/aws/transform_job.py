@@ -66,12 +66,13 @@ def check_durations(
 )->float: # Longest answer that is expected, s
     "Refuse a pack whose answer would take longer than a request may; raises `InputError` that names the way out"
     duration, known = {source.name: source.duration for source in shipment.sources}, read_prices() if prices is None else prices
-    needed = {pack.file: container_seconds(shipment.form, 1, pack.stills, duration.get(pack.source, 0.), known) for pack in shipment.packs if pack.status != 'done'}
+    waiting = [pack for pack in shipment.packs if pack.status != 'done']
+    needed = {pack.file: container_seconds(shipment.form, 1, pack.stills, duration.get(pack.source, 0.), known) for pack in waiting}
     longest, limit = max(needed, key=lambda file: needed[file], default=''), settings.timeout or request_limit(settings.image)
     if needed and needed[longest] > limit / 2:
         way_out = '--pack crops, fewer stills (--fps), or a shorter clip' if shipment.form == 'clips' else 'fewer stills (--fps), or start anew (--overwrite)'
-        raise InputError(f'{longest}: its answer would take about {needed[longest]:,.0f} s, but a request may take {limit} s, of which half is kept in reserve; '
-                         f'use {way_out}')
+        raise InputError(f'{longest}: its answer would take about {needed[longest]:,.0f} s, but a request may take {limit} s, of which half is kept '
+                         f'in reserve; use {way_out}')
     return needed[longest] if needed else 0.
 
 # %% ../../nbs/aws/07_transform_job.ipynb #1007deeb

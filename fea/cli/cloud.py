@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fea.cli.options import (
-    FPS, Bucket, Isolated, KmsKey, Overwrite, Rate, Region, Role, Tag, VpcConfig, connect_place, parse_fps, print_table, tell, tell_file, wants_progress, with_example,
+    FPS, Bucket, Isolated, KmsKey, Overwrite, Rate, Region, Role, Tag, VpcConfig,
+    connect_place, parse_fps, print_table, tell, tell_file, wants_progress, with_example,
 )
 from .outcome import report_outcomes
 from ..core.errors import InputError
@@ -178,6 +179,7 @@ def transform(
 )->None:
     "Send, wait, fetch"
     from fea import batch_transform as work
+    from fea.aws.approval import chosen_archive
     from fea.aws.cost import read_prices
     from fea.aws.protection import read_protection
     from fea.aws.session import studio_place
@@ -185,8 +187,8 @@ def transform(
     if videos and resume: raise InputError('with --resume the videos are known; leave them out')
     if not videos and not resume: raise InputError('no video was given; name some, or go on with an earlier transform (--resume)')
     if dry_run and (local or not (bucket or studio_place())):
-        typer.echo(work.dry_run(videos or [], read_prices(prices), work.JobSettings(image or 'ray', instance_type, instances, max_payload), rate, pack.value, models,
-                                archive=archive))
+        settings = work.JobSettings(image or 'ray', instance_type, instances, max_payload)
+        typer.echo(work.dry_run(videos or [], read_prices(prices), settings, rate, pack.value, models, archive=archive))
         return tell('note: without --bucket neither the registry nor the quota of the account is looked at')
     with ExitStack() as stack:
         cloud = stack.enter_context(_chosen_cloud(local, bucket, region, role, rules))
@@ -194,7 +196,7 @@ def transform(
         settings = work.JobSettings(address, instance_type, instances, max_payload)
         if models and isolated: archive = _build_archive(Path(stack.enter_context(tempfile.TemporaryDirectory())), models, isolated)
         if dry_run:
-            ready = stack.enter_context(work.chosen_archive(cloud, chosen, archive))
+            ready = stack.enter_context(chosen_archive(cloud, chosen, archive))
             return typer.echo(work.dry_run(videos or [], read_prices(prices), settings, rate, pack.value, models, archive=ready))
         outcomes = work.transform(videos or [], out, cloud, settings, rate, pack.value, version=chosen, archive=archive, models=models, overwrite=overwrite,
                                   resume=resume, keep=keep, poll=.5 if local else 10., tell=tell, progress=wants_progress())

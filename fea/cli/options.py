@@ -152,7 +152,8 @@ def connect_place(
     protection:'Protection|None'=None, # Network, key and tags; None: none
 )->'Cloud': # Checked
     "Connect, with a sentence for a missing bucket"
-    from fea.aws.session import Protection, connect, studio_place
+    from fea.aws.protection import NO_RULES
+    from fea.aws.session import connect, studio_place
     place = bucket or studio_place()
     if not place: raise InputError('no place in S3; give --bucket s3://bucket/folder or set FEA_BUCKET')
-    return connect(place, role, region, need_role=need_role, writes=writes, protection=protection or Protection())
+    return connect(place, role, region, need_role=need_role, writes=writes, protection=protection or NO_RULES)
