@@ -118,8 +118,9 @@ def _keep_part(
 )->None:
     "Table and report of a video whose analysis was stopped; what the analysis needs to go on stays in `work`"
     from fea.report.page import write_report
+    from fea.timeline.results import RESULT
     from fea.timeline.table import format_timestamp, read_timeline, write_timeline
-    part = out/'work'/'timeline.partial.csv'
+    part = out/'work'/f'{RESULT}.partial.csv'
     if not part.is_file(): return
     timeline = read_timeline(part)
     write_timeline(timeline, out/TABLE, overwrite=True)

@@ -246,12 +246,15 @@ def _show_figures(
 )->None:
     "The few numbers that one wants first"
     import streamlit as st
+    from fea.timeline.table import unsure_share
     stills, seen = timeline.frame.nunique(), timeline[timeline.face.notna()]
     shares = timeline.emotion.dropna().value_counts(normalize=True)
     with st.container(horizontal=True):
         st.metric('Stills', f'{stills}')
         st.metric('With a face', f'{100 * seen.frame.nunique() / max(stills, 1):.0f} %')
         st.metric('Faces', f'{seen.face.nunique()}', help='Different people, as far as they could be followed')
+        unsure = unsure_share(timeline)
+        st.metric('Not sure', 'none' if unsure is None else f'{100 * unsure:.0f} %', help='Of the faces that were read: no label reaches half of the raters')
         st.metric('Most frequent', f'{shares.index[0]} {100 * shares.iloc[0]:.0f} %' if len(shares) else 'none')
 
 # %% ../../nbs/app/05_views.ipynb #c88d645e

@@ -28,7 +28,7 @@ from ..faces.quality import QUALITY_TABLE, format_figure, quality_notes, quality
 from .html import flatten_facts, format_percent, render_page
 from .plots import label_shares, plot_timeline, source_name, split_spells
 from ..stats.peaks import find_maxima
-from ..timeline.table import format_timestamp, still_spans
+from ..timeline.table import format_timestamp, still_spans, unsure_share
 from ..video.sources import file_kind
 
 # %% ../../nbs/report/04_page.ipynb #ea74cceb
@@ -152,9 +152,13 @@ def _summary_tiles(
     "The first figures that one wants to know"
     spans, seen = still_spans(timeline), timeline[timeline.emotion.notna()]
     length = float(spans.end.iloc[-1] - spans.start.iloc[0])
+    unsure = unsure_share(timeline)
     most = str(seen.emotion.mode().iloc[0]) if len(seen) else 'none'
-    return [('Length', format_timestamp(length)), ('Stills', f'{len(spans)}'), ('Stills per second', f'{len(spans)/max(length, 1e-9):.3g}'),
-            ('Faces', f'{timeline.face.nunique()}'), ('Stills with a face', format_figure(summary['with_face'], 'share')),
+    timed = recorded(timeline, 'source', 'kind') not in ('image', 'images', 'pages') # pictures have no length
+    rate = float(f'{len(spans)/max(length, 1e-9):.2g}')
+    tiles = [('Length', format_timestamp(length, milliseconds=length < 10)), ('Stills per second', f'{rate:g}')] if timed else []
+    return [*tiles, ('Stills', f'{len(spans)}'), ('Faces', f'{timeline.face.nunique()}'), ('Stills with a face', format_figure(summary['with_face'], 'share')),
+            ('Not sure', 'none' if unsure is None else format_figure(unsure, 'share')),
             ('Most frequent label', most), ('Peaks', f'{peaks}')]
 
 def _face_rows(

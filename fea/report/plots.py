@@ -73,6 +73,8 @@ def _draw_spell(
     ax.bar(runs.start, _STRIP[1], runs.end - runs.start, _STRIP[0], align='edge', color=[COLOURS[e] for e in runs.emotion], linewidth=0)
 
 # %% ../../nbs/report/03_plots.ipynb #6a4bb2fe
+_TOO_SMALL:dict[str, Any] = {'facecolor': '#eeeeee', 'edgecolor': '#888888', 'hatch': '..', 'linewidth': 0}
+
 def draw_face(
     ax:Axes, # Panel
     timeline:pd.DataFrame, # Of the whole video
@@ -83,8 +85,10 @@ def draw_face(
     spans, rows = still_spans(timeline), timeline[(timeline.face == face) & timeline.emotion.notna()]
     begin, end = (spans.start.iloc[0], spans.end.iloc[-1]) if len(spans) else (0., 1.)
     ax.axvspan(begin, end, facecolor='white', edgecolor='#bbbbbb', hatch='///', linewidth=0)
+    for spell in split_spells(spans, timeline[(timeline.face == face) & timeline.emotion.isna()]):
+        ax.axvspan(spell.start.iloc[0], spell.end.iloc[-1], **_TOO_SMALL)
     for spell in split_spells(spans, rows): _draw_spell(ax, spell, kind)
-    ax.set(xlim=(begin, end), ylim=(0, sum(_STRIP)), yticks=[0, .5, 1], ylabel='no face' if face is None else f'face {face}')
+    ax.set(xlim=(begin, end), ylim=(0, sum(_STRIP)), yticks=[0, .5, 1], ylabel='no face' if face is None else f'face {face}\nprobability')
     if kind == 'ridge': ax.set_yticks([1 - (place + 1)/len(EMOTIONS) for place in range(len(EMOTIONS))], EMOTIONS, fontsize=7, va='bottom')
     ax.spines[['top', 'right']].set_visible(False)
 
@@ -111,9 +115,12 @@ def refuse_empty(
     if not len(timeline): raise InputError('a timeline without a row cannot be drawn')
 
 # %% ../../nbs/report/03_plots.ipynb #ac90874d
-def _legend_handles()->list[Patch]: # For `Figure.legend`
-    "The seven emotions and what was not seen"
-    return [Patch(color=e.colour, label=e.name) for e in EMOTION_TABLE] + [Patch(facecolor='white', edgecolor='#bbbbbb', hatch='///', label='not seen')]
+def _legend_handles(
+    small:bool=False, # Whether a face was too small to be read
+)->list[Patch]: # For `Figure.legend`
+    "The seven emotions, what was not seen, and what was too small"
+    unseen = Patch(facecolor='white', edgecolor='#bbbbbb', hatch='///', label='not seen')
+    return [Patch(color=e.colour, label=e.name) for e in EMOTION_TABLE] + [unseen] + [Patch(label='too small', **_TOO_SMALL)] * small
 
 # %% ../../nbs/report/03_plots.ipynb #28d0bc7e
 def plot_timeline(
@@ -125,7 +132,8 @@ def plot_timeline(
     "Probabilities over time; raises `InputError` for a timeline without a row"
     if kind not in ('stack', 'ridge'): raise InputError(f"a picture of kind {kind!r} is neither 'stack' nor 'ridge'")
     refuse_empty(timeline)
-    counts = timeline[timeline.emotion.notna()].face.value_counts()
+    counts, small = timeline[timeline.emotion.notna()].face.value_counts(), bool((timeline.face.notna() & timeline.emotion.isna()).any())
+    if not len(counts): counts = timeline.face.value_counts() # faces that are all too small
     faces:list[int|None] = [*sorted(int(f) for f in counts.index[:most])] or [None]
     tall = 1.5 if kind == 'stack' else 2.2
     fig, axes = plt.subplots(len(faces), 1, figsize=(9, 1.1 + tall*len(faces)), sharex=True, squeeze=False, layout='constrained')
@@ -137,7 +145,7 @@ def plot_timeline(
     bottom.set_xlabel(f'time (h:mm:ss); strip above each panel: most probable label\n{NOTE}')
     more = f'   (the {most} of {len(counts)} faces seen longest)' if len(counts) > most else ''
     fig.suptitle(_plain_text(title or source_name(timeline)) + more, x=.01, ha='left')
-    fig.legend(handles=_legend_handles(), loc='outside right center', frameon=False)
+    fig.legend(handles=_legend_handles(small), loc='outside right center', frameon=False)
     return fig
 
 # %% ../../nbs/report/03_plots.ipynb #6a62185c
