@@ -51,11 +51,12 @@ def _plain_timeline(
     folder:Path|None, # Of a study, which has its own timelines of videos; None: there is none
 )->pd.DataFrame: # The timeline
     "The timeline of a recording; raises `InputError`"
-    if path.suffix.lower() in ('.csv', '.parquet'): return read_timeline(path)
-    found = [analysis_folder(str(path), folder)/f'{RESULT}.{kind}' for kind in ('csv', 'parquet')] if folder else []
+    paths = [path] if folder is None or path.is_absolute() else [path, folder.resolve().parent/path] # also when called from another folder
+    if path.suffix.lower() in ('.csv', '.parquet'): return read_timeline(next((p for p in paths if p.exists()), path))
+    found = [analysis_folder(str(p), folder)/f'{RESULT}.{kind}' for p in paths for kind in ('csv', 'parquet')] if folder else []
     for place in found:
         if place.exists(): return read_timeline(place)
-    advice = 'run the study again from this folder' if folder else 'run fea study and give its folder'
+    advice = 'call this from the folder in which the study was run, or run it again' if folder else 'run fea study and give its folder'
     raise InputError(f'{path}: has no timeline yet; {advice}')
 
 # %% ../../nbs/bids/03_dataset.ipynb #406a996e

@@ -277,7 +277,8 @@ def find_deviations(
     known |= {'compare': plan.compare, 'segments': planned, 'consent': plan.values.get('consent')}
     def plain(name:str, value:Any)->Any:
         if name == 'compare': return 'all pairs' if value is None else [f'{a} vs {b}' for a, b in value]
-        return str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
+        if isinstance(value, Path): return value.name # the result holds no folder of this machine
+        return list(value) if isinstance(value, tuple) else value
     pairs = [(name, plain(name, known[name]), plain(name, value)) for name, value in overrides.items()]
     return [{'setting': name, 'registered': before, 'used': now} for name, before, now in pairs if before != now]
 
