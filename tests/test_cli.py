@@ -10,7 +10,10 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pandas as pd
 import pytest
+
+from fea.timeline.table import has_geometry, read_timeline
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT/'samples'/'sample.mp4'
@@ -79,6 +82,25 @@ def test_parquet(tmp_path):
     run_fea('analyze', SAMPLE, '--out', tmp_path, '--format', 'parquet')
     from fea.timeline.table import read_timeline
     assert read_timeline(tmp_path/'sample'/f'{NAME}.parquet').attrs['fea']['complete']
+
+
+def test_geometry_blendshapes_and_tables_without(tmp_path):
+    run_fea('analyze', SAMPLE, '--fps', '.5', '--out', tmp_path/'plain', '--no-geometry')
+    run_fea('analyze', SAMPLE, '--fps', '.5', '--out', tmp_path/'full', '--blendshapes')
+    folders = [tmp_path/name/'sample' for name in ('plain', 'full')]
+    narrow, wide = (read_timeline(folder/f'{NAME}.csv') for folder in folders)
+    assert not has_geometry(narrow) and has_geometry(wide)
+    pd.testing.assert_frame_equal(narrow, wide[narrow.columns])
+    shapes = pd.read_csv(folders[1]/'blendshapes.csv')
+    assert len(shapes.columns) == 54 and len(shapes) == wide.emotion.notna().sum()
+    assert not (folders[0]/'blendshapes.csv').exists()
+    about = folders[0]/f'{NAME}.json' # of a version that knew no geometry: goes on as it was begun
+    older = json.loads(about.read_text())
+    for name in ('geometry', 'blendshapes'): del older['settings'][name]
+    about.write_text(json.dumps({key: value for key, value in older.items() if key != 'mesh'}))
+    run_fea('analyze', SAMPLE, '--fps', '.5', '--out', tmp_path/'plain', '--resume')
+    refused = run_fea('analyze', SAMPLE, '--out', tmp_path/'none', '--no-geometry', '--blendshapes', code=2)
+    assert 'leave out --no-geometry' in refused.stderr
 
 
 @pytest.mark.parametrize('fps', ['0', '-1', 'nan', 'fast'])

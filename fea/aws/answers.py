@@ -79,15 +79,16 @@ def _rows_of_crops(
     stills:Sequence[dict[str, Any]], # What was remembered
     answers:Mapping[str, dict[str, Any]], # By the name of the crop
     milliseconds:bool, # Whether timestamps show them
+    geometry:bool, # Whether the geometry of the faces was measured
 )->Iterator[dict[str, Any]]: # Rows
     "Join probabilities to the faces that were found here"
     nowhere = np.zeros((5, 2), np.float32)
     for still in stills:
         place = still['index'], still['time'], milliseconds
-        if not still['faces']: yield timeline_row(*place)
+        if not still['faces']: yield timeline_row(*place, geometry={} if geometry else None)
         for f in still['faces']:
             face = Face(f['x'], f['y'], f['width'], f['height'], f['score'], nowhere, f['track'])
-            yield timeline_row(*place, face, read_probabilities(answers.get(f['crop'], {})))
+            yield timeline_row(*place, face, read_probabilities(answers.get(f['crop'], {})), f.get('geometry', {}) if geometry else None)
 
 # %% ../../nbs/aws/05_answers.ipynb #a4c3f52b
 def _rows_of_frames(
@@ -95,6 +96,7 @@ def _rows_of_frames(
     answers:Mapping[str, dict[str, Any]], # By the name of the still
     images:Iterator[tuple[str, np.ndarray]], # Names and pictures, in order, of the stills that can be read
     milliseconds:bool, # Whether timestamps show them
+    geometry:bool, # Whether the geometry of the faces was measured
 )->Iterator[dict[str, Any]]: # Rows
     "Number the faces that were found in the cloud, with the pictures that were sent"
     tracker, remembered = FaceTracker(), {still['member']: still for still in stills}
@@ -102,8 +104,9 @@ def _rows_of_frames(
         still, found = remembered[name], answers[name]['faces']
         faces = [Face(f['x'], f['y'], f['width'], f['height'], f['score'], np.array(f['landmarks'], np.float32)) for f in found]
         numbered, place = tracker.update(faces, still['time'], image), (still['index'], still['time'], milliseconds)
-        if not numbered: yield timeline_row(*place)
-        for face, line in zip(numbered, found, strict=True): yield timeline_row(*place, face, read_probabilities(line))
+        if not numbered: yield timeline_row(*place, geometry={} if geometry else None)
+        for face, line in zip(numbered, found, strict=True):
+            yield timeline_row(*place, face, read_probabilities(line), line.get('geometry', {}) if geometry else None)
 
 # %% ../../nbs/aws/05_answers.ipynb #12b090c6
 def _packed_images(
@@ -130,9 +133,10 @@ def _read_tars(
     stills = [json.loads(line) for line in (folder/f'{source.name}.jsonl').read_text().splitlines()]
     if len(stills) != source.lines: raise InputError(f'{source.name}.jsonl: has {len(stills)} lines instead of {source.lines}; start anew (--overwrite)')
     milliseconds = shipment.fps is None or shipment.fps > 1
-    rows = _rows_of_crops(stills, answers, milliseconds) if shipment.form == 'crops' else \
-        _rows_of_frames(stills, answers, _packed_images(packs, answers), milliseconds)
-    return make_timeline(list(rows)), [f"{name}: {line['error']}; its place is left empty" for name, line in answers.items() if 'error' in line]
+    geometry = bool(source.about['settings'].get('geometry'))
+    rows = _rows_of_crops(stills, answers, milliseconds, geometry) if shipment.form == 'crops' else \
+        _rows_of_frames(stills, answers, _packed_images(packs, answers), milliseconds, geometry)
+    return make_timeline(list(rows), geometry), [f"{name}: {line['error']}; its place is left empty" for name, line in answers.items() if 'error' in line]
 
 # %% ../../nbs/aws/05_answers.ipynb #5991af6a
 def _read_clip(

@@ -30,7 +30,7 @@ from ..faces.detection import DETECTOR_MODEL
 from ..faces.tracking import FaceTracker
 from ..video.inputs import find_sources, result_folders
 from ..serving.handler import MAX_MEMBER, MAX_PIXELS
-from ..timeline.table import FRAME_NAME, frame_index, frame_name, make_timeline
+from ..timeline.table import FRAME_NAME, GEOMETRY_COLUMNS, frame_index, frame_name, make_timeline
 from ..video.sources import Frame, SourceInfo, list_images, probe_source, progress_bar
 
 # %% ../../nbs/aws/03_packs.ipynb #4f5f0fcc
@@ -72,13 +72,15 @@ class Shipment:
     jobs:list[str]=field(default_factory=list) # Transform jobs so far
     place:str='' # Folder in the bucket that all of it lies in
     refused:dict[str, str]=field(default_factory=dict) # Path of a source that could not be packed, to the reason
-    version:str='' # ARN of the version in the registry that shall answer; '': the model.tar.gz itself
+    geometry:bool|None=None # Whether pose, eyes and mouth are measured; None: of sampled stills
 
     @property
     def content_type(self)->str: # With parameters
         "How the packs are announced to the container"
-        if self.form != 'clips': return f"application/x-tar; view={'crop' if self.form == 'crops' else 'frame'}"
-        return f"video/mp4; fps={'all' if self.fps is None else repr(float(self.fps))}; long_side={self.long_side}"
+        measured = '' if self.geometry is None else f"; geometry={'on' if self.geometry else 'off'}"
+        if self.form == 'crops': return 'application/x-tar; view=crop'
+        if self.form == 'frames': return 'application/x-tar; view=frame' + measured
+        return f"video/mp4; fps={'all' if self.fps is None else repr(float(self.fps))}; long_side={self.long_side}" + measured
 
 # %% ../../nbs/aws/03_packs.ipynb #565eecbc
 class _TarWriter:
@@ -88,10 +90,8 @@ class _TarWriter:
         folder:Path, # Where to
         name:str, # What the files are called
         most:float=PACK_MB, # Largest tar, MB
-        most_stills:int|None=None, # Most members of a tar; None: any number
     ):
         self.folder, self.name, self.most, self.packs, self.open = folder, name, most * MB, list[Pack](), None
-        self.most_stills = most_stills
 
     open:tarfile.TarFile|None # The tar that is being written
 
@@ -102,18 +102,13 @@ class _TarWriter:
     )->None:
         "Put a member in, in a new tar when the present one is full; raises `OutputError`"
         needed = 512 + -(-len(data) // 512) * 512
-        if self.open is None or self.is_full(needed): self.start()
+        if self.open is None or (self.packs[-1].stills and self.packs[-1].size + needed + 10240 > self.most): self.start()
         assert self.open is not None
         info = tarfile.TarInfo(name)
         info.size, info.mode = len(data), 0o644
         with writing(self.packs[-1].file): self.open.addfile(info, io.BytesIO(data))
         last = self.packs[-1]
         self.packs[-1] = replace(last, size=last.size + needed, stills=last.stills + 1)
-
-    def is_full(self, needed:int)->bool:
-        "Whether so many bytes do not fit into the present tar"
-        last = self.packs[-1]
-        return last.stills > 0 and (last.size + needed + 10240 > self.most or last.stills == self.most_stills)
 
     def start(self)->None:
         "Go on to the next tar"
@@ -151,7 +146,10 @@ def _finding_line(
     "What has to be remembered of a still"
     boxes = [{k: float(getattr(face, k)) for k in ('x', 'y', 'width', 'height', 'score')} | {'track': face.track} for face in finding.faces]
     crops = [None if crop is None else _crop_name(finding.frame.index, face.track) for face, crop in zip(finding.faces, finding.crops, strict=True)]
-    return {'index': finding.frame.index, 'time': finding.frame.time, 'faces': [b | {'crop': c} for b, c in zip(boxes, crops, strict=True)]}
+    faces = [box | {'crop': crop} for box, crop in zip(boxes, crops, strict=True)]
+    for face, found in zip(faces, finding.measures or (), strict=finding.measures is not None):
+        face['geometry'] = {name: found.geometry.get(name) for name in GEOMETRY_COLUMNS}
+    return {'index': finding.frame.index, 'time': finding.frame.time, 'faces': faces}
 
 # %% ../../nbs/aws/03_packs.ipynb #bfed3123
 def _find_crops(
@@ -173,7 +171,6 @@ class Packing:
     settings:Settings # Sampling and detection
     classifier:Classifier # The model that will answer
     most:float=PACK_MB # Largest tar, MB
-    most_stills:int|None=None # In one tar, so that its answer does not take too long; None: any number
     progress:bool|None=None # True shows a bar, False none; None: on a terminal or in Jupyter
 
 def pack_crops(
@@ -183,7 +180,7 @@ def pack_crops(
     how:Packing, # Model, size, folder
 )->list[Pack]: # Written
     "Pack the faces of a video; raises `InputError` or `OutputError`"
-    tars, meta = _TarWriter(how.folder, name, how.most, how.most_stills), how.classifier.meta
+    tars, meta = _TarWriter(how.folder, name, how.most), how.classifier.meta
     with writing(how.folder/f'{name}.jsonl'), (how.folder/f'{name}.jsonl').open('w') as lines, progress_bar(info, how.progress) as bar:
         for finding in _find_crops(stills, how.settings, meta.crop_size):
             line = _finding_line(finding)
@@ -226,7 +223,7 @@ def _pack_frames(
     how:Packing, # Size, folder
 )->list[Pack]: # Written
     "Pack the stills of a video or folder; raises `InputError` or `OutputError`"
-    tars, files = _TarWriter(how.folder, name, how.most, how.most_stills), _still_files(info)
+    tars, files = _TarWriter(how.folder, name, how.most), _still_files(info)
     with writing(how.folder/f'{name}.jsonl'), (how.folder/f'{name}.jsonl').open('w') as lines, progress_bar(info, how.progress) as bar:
         for frame in stills:
             member, data = _still_bytes(frame, files.get(frame.index))
@@ -287,7 +284,8 @@ def pack_all(
             refused[str(video)] = str(e)
     if not packed: raise InputError('; '.join(refused.values()))
     packs = [pack for _, some in packed for pack in some]
-    return Shipment(form, how.settings.fps, how.settings.long_side, package, [s for s, _ in packed], packs, refused=refused)
+    return Shipment(form, how.settings.fps, how.settings.long_side, package, [s for s, _ in packed], packs, refused=refused,
+                    geometry=how.settings.geometry)
 
 # %% ../../nbs/aws/03_packs.ipynb #79d6cfef
 RECORD = 'transform.json'

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .options import FPS, Megapixels, Overwrite, PixelAspect, Rate, Rotate, parse_fps, tell_file, wants_progress, with_example
+from .options import FPS, Geometry, Megapixels, Overwrite, PixelAspect, Rate, Rotate, parse_fps, tell_file, wants_progress, with_example
 from .outcome import Format, report_outcomes
 from ..video.limits import limit_megapixels
 
@@ -29,22 +29,21 @@ def analyze(
     overwrite:Overwrite=False, # Older results
     long_side:Annotated[int, typer.Option(min=32, help='Faces are looked for in frames scaled down to this, px; more for groups.')]=480, # px
     adaptive:Annotated[bool, typer.Option(help='Look less closely at frames that follow on each other fast and show the same large faces.')]=True, # Speed
+    geometry:Geometry=None, # Points of the faces
+    blendshapes:Annotated[bool, typer.Option('--blendshapes', help='Also write blendshapes.csv: 52 movements of parts of the face.')]=False, # A second table
     model:Annotated[Path|None, typer.Option(help='A model that `fea train` made.', show_default='the one that ships with fea')]=None, # ONNX
     resume:Annotated[bool, typer.Option('--resume', help='Go on with results that were interrupted.')]=False, # Partial results
     pixel_aspect:PixelAspect=None, # Shape of the pixels
     rotate:Rotate=0, # Degrees clockwise
     max_megapixels:Megapixels=None, # Larger ones are refused
-    jobs:Annotated[int|None, typer.Option(min=1, show_default='one for each core, at most 4',
-                                          help='Videos analysed at a time, each in a process of 0.35 GB, with 8K 0.65 GB.')]=None, # Of several
     consent:Annotated[str, typer.Option(help='Note for the record: what the recorded people were told and agreed to.')]='', # Into the metadata
 )->None:
     "The main job"
-    from fea.core.threads import count_cores
     from fea.faces.classifier import Classifier
     from fea.local_inference import analyze_each
-    options:dict[str, Any] = {
-        'kind': format.value, 'overwrite': overwrite, 'resume': resume, 'consent': consent or None, 'long_side': long_side, 'adaptive': adaptive,
-        'pixel_aspect': pixel_aspect, 'rotate': rotate, 'progress': wants_progress(), 'jobs': jobs or min(4, count_cores())}
+    options = {'kind': format.value, 'overwrite': overwrite, 'resume': resume, 'consent': consent or None, 'long_side': long_side, 'adaptive': adaptive,
+               'geometry': geometry, 'blendshapes': blendshapes,
+               'pixel_aspect': pixel_aspect, 'rotate': rotate, 'progress': wants_progress()}
     with limit_megapixels(max_megapixels): report_outcomes(analyze_each(videos, out, fps=parse_fps(fps), classifier=Classifier(model), **options), plot)
 
 # %% ../../nbs/cli/04_analyze.ipynb #bd4b500c

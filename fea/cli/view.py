@@ -14,7 +14,6 @@ import typer
 from fea.cli.options import (
     FPS, Overwrite, Rate, Video, find_result_folder, find_timeline, open_baseline, tell, tell_file, wants_progress, with_example,
 )
-from .outcome import describe_findings
 from ..core.defaults import STUDY_FPS
 from ..core.errors import InputError
 
@@ -67,9 +66,7 @@ def report(
     folder.mkdir(parents=True, exist_ok=True)
     more = _compare_with_baseline(table, video, known) if known else None
     quality = frame_quality(table, video, progress=wants_progress())
-    page = write_report(table, folder/'report.html', video, embed, quality, overwrite, more)
-    tell(describe_findings(video.name, table))
-    tell_file(page)
+    tell_file(write_report(table, folder/'report.html', video, embed, quality, overwrite, more))
 
 # %% ../../nbs/cli/05_view.ipynb #f2844dba
 @commands.command(help=with_example("""Draw boxes, numbers and
@@ -80,6 +77,7 @@ def annotate(
     fps:Rate=FPS, # Sampling rate
     out:_Out=Path('fea_results'), # Where to
     blur:Annotated[bool, typer.Option('--blur', help='Hide the faces.')]=False, # Privacy
+    points:Annotated[bool, typer.Option('--points', help='Also draw the 478 points of each face; about 7 ms a face and frame.')]=False, # Mesh
     overwrite:Overwrite=False, # Older results
 )->None:
     "Write the video"
@@ -88,9 +86,7 @@ def annotate(
     table = find_timeline(video, timeline, folder, fps, overwrite)
     folder.mkdir(parents=True, exist_ok=True)
     name = 'blurred.mp4' if blur else 'annotated.mp4'
-    drawn = annotate_video(video, table, folder/name, blur, overwrite, wants_progress())
-    tell(describe_findings(video.name, table))
-    tell_file(drawn)
+    tell_file(annotate_video(video, table, folder/name, blur, overwrite, wants_progress(), points))
 
 # %% ../../nbs/cli/05_view.ipynb #37daefc3
 def _given_options(

@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -27,13 +27,16 @@ import fea
 from ..core.defaults import DEFAULT_FPS
 from ..core.errors import InputError, TruncatedVideoError, hide_folders
 from ..core.files import checksum, source_checksum
-from ..core.threads import StageTimes, count_cores, ordered_map, prefetch, single_threaded_opencv
+from ..core.models import model_path
+from ..core.threads import StageTimes, ordered_map, prefetch, single_threaded_opencv
 from ..emotions import MEANING
 from .attention import Look, find_faces, plan_looks
 from .classifier import Classifier
 from .detection import CROP_SCALE, LONG_SIDE, MIN_FACE, SCORE_THRESHOLD, Face, FaceDetector, crop_face, is_classifiable
+from .geometry import Measures, measure_face
+from .mesh import MESH_FILES, FaceMesh
 from .tracking import FaceTracker, describe_looks, sample_looks
-from ..timeline.results import TimelineWriter
+from ..timeline.results import BLENDSHAPE_TABLE, TimelineWriter
 from ..timeline.table import frame_index, make_timeline, timeline_row
 from ..video.partial import PartialImage
 from ..video.pictures import AS_STORED, View, parse_pixel_aspect
@@ -49,6 +52,13 @@ class Settings:
     pixel_aspect:str|None=None # Width of a stored pixel to its height, for example '64:45'; None: as the file says
     rotate:int=0 # Degrees by which pictures are turned clockwise, after what the file says
     adaptive:bool=True # Look less closely at frames that follow on each other fast and show the same large faces
+    geometry:bool|None=None # Measure pose, eyes and mouth; None: of sampled stills, not of every frame
+    blendshapes:bool=False # Also estimate the 52 movements of parts of the face, for a second table
+
+    @property
+    def measures(self)->bool: # Whether the timeline has the columns of the geometry
+        "Whether the geometry is measured; blendshapes need it"
+        return self.blendshapes or (self.fps is not None if self.geometry is None else self.geometry)
 
     @property
     def view(self)->View: # As `read_frames` takes it
@@ -66,6 +76,8 @@ def check_analysis(
     check_fps(fps)
     settings.view # noqa: B018 # refuses what cannot be
     if settings.long_side < 32: raise InputError(f'long_side {settings.long_side}: faces cannot be found in less than 32 px')
+    if settings.blendshapes and settings.geometry is False: raise InputError('blendshapes come from the points of the geometry; leave out --no-geometry')
+    if settings.blendshapes and out is None: raise InputError('blendshapes go to a table beside the timeline; give a folder (out)')
     if not 0 <= settings.score_threshold <= 1: raise InputError(f'score_threshold {settings.score_threshold}: give a number from 0 to 1')
     if out is not None and Path(out).is_dir() and Path(video).is_dir() and os.path.samefile(video, out):
         raise InputError(f'{video}: the result would land among the pictures; choose another folder (--out)')
@@ -82,11 +94,11 @@ def describe_analysis(
     path = Path(info.path)
     return {'fea': fea.__version__, 'complete': False, 'reason': 'still running',
             'source': {'name': path.name, 'sha256': source_checksum(path), 'kind': info.kind, 'width': info.width, 'height': info.height,
-                       'rotation': info.rotation, 'fps': info.fps, 'duration': None if info.duration is None else round(info.duration, 3)}
-                      | info.details(),
-            'settings': asdict(settings) | {'fps': settings.fps or 'all', 'min_face': MIN_FACE, 'crop_scale': CROP_SCALE},
+                       'rotation': info.rotation, 'fps': info.fps} | info.details(),
+            'settings': asdict(settings) | {'fps': settings.fps or 'all', 'geometry': settings.measures, 'min_face': MIN_FACE, 'crop_scale': CROP_SCALE},
             'model': {'version': classifier.meta.version, 'sha256': classifier.meta.sha256},
             'detector': {'name': detector.name, 'sha256': checksum(detector)},
+            'mesh': {name: checksum(model_path(name)) for name in MESH_FILES} if settings.measures else None,
             'libraries': {name: version(name) for name in ('av', 'numpy', 'onnxruntime')} | {'opencv-python': cv2.__version__},
             'consent': consent, 'meaning': MEANING}
 
@@ -131,16 +143,19 @@ class Finding:
     faces:list[Face] # From left to right
     crops:list[np.ndarray|None] # RGB squares; None: too small to be judged
     looks:list[np.ndarray]|None=None # Descriptions by which the tracker knows the faces; None: it looks for itself
+    measures:list[Measures]|None=None # What the points of each face say; None: not measured
 
 # %% ../../nbs/faces/04_analysis.ipynb #0dd0ac4e
 def _load_surroundings(
     picture:PartialImage, # A decoded frame
     face:Face, # In it
+    measured:bool=False, # Whether its points will be looked for, too
 )->None:
     "Convert what will be looked at of a face, in one piece"
     (x, y), side, (high, wide) = face.centre, face.side, picture.shape[:2]
-    left, right = max(0, int(x - .55*side)), min(wide, int(x + .55*side) + 1)
-    top, bottom = max(0, int(y - .8*side)), min(high, int(y + 1.2*side) + 1)
+    across = .8*max(face.width, face.height) if measured else .55*side
+    left, right = max(0, int(x - across)), min(wide, int(x + across) + 1)
+    top, bottom = max(0, int(y - max(across, .8*side))), min(high, int(y + 1.2*side) + 1)
     if left < right and top < bottom: picture[top:bottom, left:right]
 
 # %% ../../nbs/faces/04_analysis.ipynb #cc9c4c0a
@@ -152,15 +167,18 @@ def make_face_finder(
 )->Callable[[Frame|Look], Finding]: # May be called from several threads
     "A function that detects and crops"
     detector = FaceDetector(model, settings.score_threshold, settings.long_side)
+    mesher = FaceMesh() if settings.measures else None
     def find(still:Frame|Look)->Finding:
         frame, faces = (still.frame, find_faces(still, detector)) if isinstance(still, Look) else (still, detector.detect(still.picture))
-        crops, samples = list[np.ndarray|None](), list[np.ndarray]()
+        crops, samples, measures = list[np.ndarray|None](), list[np.ndarray](), list[Measures]()
         for face in faces:
-            if isinstance(frame.picture, PartialImage): _load_surroundings(frame.picture, face)
+            if isinstance(frame.picture, PartialImage): _load_surroundings(frame.picture, face, mesher is not None)
+            if mesher: measures.append(measure_face(mesher, frame.picture, face, settings.blendshapes))
             crops.append(crop_face(frame.picture, face, crop_size) if is_classifiable(face) else None)
             if describe: samples.append(sample_looks(frame.picture, face))
-        if not describe: return Finding(frame, faces, crops)
-        return Finding(Frame(frame.index, frame.time, _NOTHING), faces, crops, describe_looks(samples))
+        measured = measures if mesher else None
+        if not describe: return Finding(frame, faces, crops, None, measured)
+        return Finding(Frame(frame.index, frame.time, _NOTHING), faces, crops, describe_looks(samples), measured)
     return find
 
 # %% ../../nbs/faces/04_analysis.ipynb #5626290b
@@ -187,7 +205,9 @@ def number_faces(
     for finding in found:
         f, image = finding.frame, finding.frame.image if finding.looks is None else None
         if f.index <= last: tracker.restore(_recorded_tracks(finding, done), f.time, image, finding.looks)
-        else: yield Finding(Frame(f.index, f.time, _NOTHING), tracker.update(finding.faces, f.time, image, finding.looks), finding.crops)
+        else:
+            numbered = tracker.update(finding.faces, f.time, image, finding.looks)
+            yield replace(finding, frame=Frame(f.index, f.time, _NOTHING), faces=numbered, looks=None)
 
 # %% ../../nbs/faces/04_analysis.ipynb #516bf382
 BATCH_SIZE = 8 # Crops, or stills, that make a batch
@@ -220,9 +240,11 @@ def classify_findings(
     rows = []
     for finding in findings:
         still = finding.frame.index, finding.frame.time, milliseconds
-        if not finding.faces: rows.append(timeline_row(*still))
-        for face, crop in zip(finding.faces, finding.crops, strict=True):
-            rows.append(timeline_row(*still, face, None if crop is None else next(probabilities)))
+        measured = finding.measures if finding.measures is not None else [None] * len(finding.faces)
+        if not finding.faces: rows.append(timeline_row(*still, geometry=None if finding.measures is None else {}))
+        for face, crop, found in zip(finding.faces, finding.crops, measured, strict=True):
+            row = timeline_row(*still, face, None if crop is None else next(probabilities), found.geometry if found else None)
+            rows.append(row | {BLENDSHAPE_TABLE: found.blendshapes} if found and found.blendshapes is not None else row)
     return rows
 
 # %% ../../nbs/faces/04_analysis.ipynb #29642ba8
@@ -234,36 +256,35 @@ def analyze_stills(
     done:pd.DataFrame, # What an earlier run analysed; may be empty
     times:StageTimes, # Where the seconds are counted
     detector:Path|None=None, # The detector's model file
-    cores:int|None=None, # Kept busy; None: all that this process may use
+    workers:int=2, # Threads that look for faces
 )->Iterator[list[dict[str, Any]]]: # Rows, batch by batch
-    "The whole way of the stills, side by side: decoding in one thread, faces and expressions in as many as there are cores, and one more"
+    "The whole way of the stills, side by side"
     milliseconds = settings.fps is None or settings.fps > 1
     find = times.measured('detect', make_face_finder(settings, classifier.meta.crop_size, detector, describe=True))
     def weigh_still(still:Frame)->int: return still.picture.nbytes
     def weigh_look(look:Look)->int: return look.frame.picture.nbytes
-    classify = times.measured('classify', classify_findings)
-    def decide(batch:list[Finding])->list[dict[str, Any]]: return classify(batch, classifier, milliseconds)
-    workers = (cores or count_cores()) + 1
+    decide = times.measured('classify', classify_findings)
     with single_threaded_opencv(), ThreadPoolExecutor(workers) as pool:
-        looks = plan_looks(prefetch(stills, BATCH_SIZE, weigh_still), always_fully=not settings.adaptive or Path(stills.path).is_dir())
-        findings = ordered_map(pool, find, looks, 2*workers, weigh_look)
-        yield from ordered_map(pool, decide, batch_findings(number_faces(findings, tracker, done)), 1)
+        looks = plan_looks(prefetch(stills, weigh=weigh_still), always_fully=not settings.adaptive or Path(stills.path).is_dir())
+        findings = ordered_map(pool, find, looks, weigh=weigh_look)
+        for batch in batch_findings(number_faces(findings, tracker, done)): yield decide(batch, classifier, milliseconds)
 
 # %% ../../nbs/faces/04_analysis.ipynb #37247397
 def collect_rows(
     batches:Iterator[list[dict[str, Any]]], # Rows, as they are made
     writer:TimelineWriter|None, # Gets them at once, if there is one
     bar:tqdm, # Is moved on
+    geometry:bool|None=None, # Whether the rows have its columns; None: as they are
 )->pd.DataFrame: # All of them
     "Rows to disk and into a table, in pieces, since a table takes less memory than its rows"
-    tables, rows = [make_timeline([])], list[dict[str, Any]]()
+    tables, rows = [make_timeline([], geometry)], list[dict[str, Any]]()
     with bar:
         for batch in batches:
             if writer: writer.append(batch)
             rows += batch
-            if len(rows) > 1000: tables, rows = [*tables, make_timeline(rows)], []
+            if len(rows) > 1000: tables, rows = [*tables, make_timeline(rows, geometry)], []
             bar.update(min(batch[-1]['time'], bar.total or np.inf) - bar.n)
-    return pd.concat([*tables, make_timeline(rows)], ignore_index=True)
+    return pd.concat([*tables, make_timeline(rows, geometry)], ignore_index=True)
 
 # %% ../../nbs/faces/04_analysis.ipynb #c6be1917
 def run_summary(

@@ -154,23 +154,35 @@ def _cut_square(
     move = np.array([[1, 0, x0 - left], [0, 1, y0 - top]], np.float32)
     return cv2.warpAffine(inside, move, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
+# %% ../../nbs/faces/01_detection.ipynb #3794d3ee
+def _cut_turned(
+    image:np.ndarray|PartialImage, # RGB uint8, shape (height, width, 3)
+    centre:np.ndarray, # x, y of the middle, in OpenCV's coordinates, px
+    side:int, # px
+    angle:float, # Degrees by which the square is turned clockwise
+)->np.ndarray: # RGB uint8, shape (side, side, 3)
+    "A turned square, from no more of the picture than it covers, its border repeated where the picture ends"
+    (high, wide), reach = image.shape[:2], int(.75*side) + 3
+    x, y = (int(v) for v in centre)
+    x0, y0 = min(max(x - reach, 0), wide - 1), min(max(y - reach, 0), high - 1)
+    turn:np.ndarray = cv2.getRotationMatrix2D((float(centre[0] - x0), float(centre[1] - y0)), angle, 1.)
+    turn[:, 2] += (side - 1)/2 - centre + [x0, y0]
+    part = image[y0:max(y + reach, y0 + 1), x0:max(x + reach, x0 + 1)]
+    return cv2.warpAffine(part, turn, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
 # %% ../../nbs/faces/01_detection.ipynb #39d7702d
 def crop_face(
     image:np.ndarray|PartialImage, # RGB uint8, shape (height, width, 3): the frame that the face was found in
     face:Face, # Its box may reach beyond the frame
     size:int, # Side of the result, px
     scale:float=CROP_SCALE, # Side of the square / `face.side`
-    level:bool=False, # Turn the picture so that the eyes are level
+    angle:float=0., # Degrees by which the head is tilted clockwise; the crop is turned back
 )->np.ndarray: # RGB uint8, shape (size, size, 3)
     "Square crop around a face, its border repeated where the frame ends; raises `ValueError` for anything but an RGB uint8 image"
     _check_image(image)
     n = max(1, round(scale * face.side))
     centre = np.array(face.centre) - .5 # in OpenCV's coordinates the first pixel's centre is 0
     left, top = np.round(centre - (n - 1)/2).astype(int).tolist() # whole pixels, nothing is interpolated
-    if level:
-        turn:np.ndarray = cv2.getRotationMatrix2D(tuple(centre), eye_angle(face), 1.)
-        turn[:, 2] += (n - 1)/2 - centre
-        whole = image.whole() if isinstance(image, PartialImage) else image
-        square = cv2.warpAffine(whole, turn, (n, n), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    if angle: square = _cut_turned(image, centre, n, angle)
     else: square = _cut_square(image, left, top, n)
     return cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA if n > size else cv2.INTER_LINEAR)

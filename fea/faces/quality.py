@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 
 from ..core.errors import InputError
 from .detection import LONG_SIDE, MIN_FACE, SCORE_THRESHOLD, Face, FaceDetector
-from ..timeline.table import format_timestamp
+from ..timeline.table import format_timestamp, has_geometry
 from ..video.decoding import open_video
 from ..video.pictures import AS_STORED, View, parse_pixel_aspect, turn_image
 from ..video.sampling import PlanError, decode_planned, keep_wanted, make_converter, plan_packets, read_whole, scan_video
@@ -128,7 +128,10 @@ def sharpness(
     return float(cv2.Laplacian(same, cv2.CV_64F).var())
 
 # %% ../../nbs/faces/05_quality.ipynb #567accfe
-_TURNED = .35 # Shift of the nose above which a head is called turned away
+_TURNED = .35 # Shift of the nose above which a head is called turned away, where there is no better measure
+_YAW, _PITCH, _ROLL = 25., 25., 20. # Degrees beyond which a head is called turned away, or tilted
+_CLOSED = .5 # Opening of the eyes, in medians of the person, below which they are called closed
+_OUTSIDE = .1 # Share of a box outside the picture from which on a face is called cut off
 
 def nose_shift(
     landmarks:np.ndarray, # Of `Face`, shape (5, 2), px
@@ -268,7 +271,12 @@ QUALITY_TABLE = (
     _QualityFigure('bright', 'Overexposed faces', 'share', f'Faces with a brightness above {_BRIGHT:g}'),
     _QualityFigure('sharpness', 'Sharpness', 'number', 'Median of the variance of the Laplacian; sharp portraits reach 1000 and more, webcams 150 to 300'),
     _QualityFigure('blurred', 'Blurred faces', 'share', f'Faces with a sharpness below {_BLURRED:g}'),
-    _QualityFigure('turned', 'Head turned away', 'share', 'Faces turned to the side by more than about 30°, by the position of the nose between the eyes'),
+    _QualityFigure('turned', 'Head turned away', 'share',
+                   'Faces turned by more than about 30° to the side or 25° up or down; in a table without such columns, to the side by the nose'),
+    _QualityFigure('tilted', 'Head tilted', 'share', f'Faces tilted by more than {_ROLL:g}° in the picture'),
+    _QualityFigure('eyes_closed', 'Eyes closed', 'share', "Faces whose eyes are open less than half as far as in the person's median; blinks count"),
+    _QualityFigure('covered', 'Points not found', 'share', 'Faces on which no points could be laid: covered by a hand, in profile, or no face'),
+    _QualityFigure('cut_off', 'Face cut off', 'share', f'Faces of which {_OUTSIDE:.0%} or more lie outside the picture'),
 )
 _VALID = .7 # Share of stills with a judged face below which a viewer is customarily left out
 
@@ -297,6 +305,23 @@ def _summarise_timeline(
             'face_score': _quantile_of(faces.face_score), 'face_score_low': _quantile_of(faces.face_score, .05),
             'face_size': _quantile_of(size), 'small': _share_of(faces.emotion.isna())}
 
+# %% ../../nbs/faces/05_quality.ipynb #e45802c7
+def _summarise_geometry(
+    timeline:pd.DataFrame, # A timeline
+)->dict[str, Any]: # The figures that come from the points of the face; None in a table without them
+    "Quality as far as the geometry knows it"
+    faces, (wide, high) = timeline[timeline.face.notna()], (recorded(timeline, 'source', key) for key in ('width', 'height'))
+    found = dict[str, Any]()
+    if isinstance(wide, int) and isinstance(high, int):
+        seen = [(np.minimum(start + length, most) - np.maximum(start, 0)).clip(lower=0) for start, length, most in
+                ((faces.x, faces.width, wide), (faces.y, faces.height, high))]
+        found['cut_off'] = _share_of(seen[0]*seen[1] <= (1 - _OUTSIDE)*faces.width*faces.height)
+    if not has_geometry(timeline): return found
+    posed, eyes = faces[faces.yaw.notna()], faces[['eye_left', 'eye_right']].mean(axis=1)
+    eyes /= eyes.groupby(faces.face).transform('median')
+    return found | {'turned': _share_of((posed.yaw.abs() > _YAW) | (posed.pitch.abs() > _PITCH)), 'tilted': _share_of(posed.roll.abs() > _ROLL),
+                    'eyes_closed': _share_of(eyes.dropna() < _CLOSED), 'covered': _share_of(faces.presence.dropna() < .5)}
+
 # %% ../../nbs/faces/05_quality.ipynb #46f4d803
 def _share_of(
     hits:pd.Series, # Bool
@@ -318,14 +343,14 @@ def quality_summary(
     quality:pd.DataFrame|None=None, # From `frame_quality`; None: what needs the pictures is left out
 )->dict[str, Any]: # The figures of `QUALITY_TABLE`, JSON-able; None: not measured
     "The quality of a recording in a few figures"
-    found = dict.fromkeys(figure.name for figure in QUALITY_TABLE) | _summarise_timeline(timeline)
+    found = dict.fromkeys(figure.name for figure in QUALITY_TABLE) | _summarise_timeline(timeline) | _summarise_geometry(timeline)
     said = {key: recorded(timeline, 'source', key) for key in ('hdr', 'gaps', 'sizes')} | {'better_rotation': recorded(timeline, 'better_rotation')}
     if any(said.values()): found['recording'] = {key: value for key, value in said.items() if value}
     if quality is None: return found
     light, sharp, shift = (quality[name].dropna() for name in ('brightness', 'sharpness', 'nose_shift'))
     return found | {'measured': int(quality.frame.nunique()), 'brightness': _quantile_of(light), 'dark': _share_of(light < DARK),
                     'bright': _share_of(light > _BRIGHT), 'sharpness': _quantile_of(sharp), 'blurred': _share_of(sharp < _BLURRED),
-                    'turned': _share_of(shift.abs() > _TURNED)}
+                    'turned': found['turned'] if has_geometry(timeline) else _share_of(shift.abs() > _TURNED)}
 
 # %% ../../nbs/faces/05_quality.ipynb #fc3ca77e
 def format_figure(
@@ -343,7 +368,7 @@ def quality_notes(
     summary:dict[str, Any], # From `quality_summary`
 )->list[str]: # Sentences; empty when nothing stands out
     "What a reader should know before trusting the curves"
-    def above(name:str, limit:float)->bool: return (summary[name] or 0) > limit
+    def above(name:str, limit:float)->bool: return (summary.get(name) or 0) > limit
     if not summary['stills']: return ['The timeline holds no still, so nothing can be said about the recording.']
     checks = (
         ((summary['judged'] or 0) < _VALID, f"An expression could be read in {format_figure(summary['judged'], 'share')} of the stills; below "
@@ -356,6 +381,10 @@ def quality_notes(
         (above('bright', .1), 'Faces were often overexposed; dim the light or the camera.'),
         (above('blurred', .1), 'Faces were often blurred; more light or a better focus helps, as does a higher bit rate.'),
         (above('turned', .1), 'The head was often turned away, where expressions are read less well.'),
+        (above('tilted', .1), f'The head was often tilted by more than {_ROLL:g}°, where expressions are read less well.'),
+        (above('eyes_closed', .2), 'Eyes were often closed, or nearly so.'),
+        (above('covered', .1), 'On many faces no points could be laid: look whether a hand or a cup covers them, or whether they are seen from the side.'),
+        (above('cut_off', .1), 'Faces were often cut off by the edge of the picture; turn or move the camera.'),
     )
     return [text for wrong, text in checks if wrong] + _recording_notes(summary.get('recording') or {})
 

@@ -19,8 +19,10 @@ import pandas as pd
 from ..core.errors import InputError, OutputError
 from ..core.files import refuse_existing, source_checksum
 from ..emotions import P_COLUMNS
+from ..faces.geometry import POSE_SIZE
+from ..faces.mesh import FaceMesh, Mesh, face_of_box
 from ..faces.quality import recorded_view
-from .drawing import Box, Mark, Painter, shared_area
+from .drawing import Box, Mark, Painter, draw_points, shared_area
 from .hiding import Hider
 from ..timeline.table import check_timeline
 from ..video.sources import SourceInfo, probe_source, progress_bar
@@ -126,6 +128,24 @@ def _check_request(
     _check_source(info, table)
     return table
 
+# %% ../../nbs/report/07_annotate.ipynb #9ea1a821
+class _Pointer:
+    "Finds the points of faces in frame after frame and draws them; raises `ModelError`"
+    def __init__(self)->None: self.mesher, self.before = FaceMesh(), dict[int, Mesh]()
+
+    def draw(self,
+        image:np.ndarray, # RGB uint8 (H, W, 3), changed
+        marks:Sequence[Mark], # The faces in it
+    )->None:
+        "Draw on one frame; nothing on a face that is too small, or on which no points are found"
+        for mark in marks:
+            face = face_of_box(mark.box)
+            if face.side < POSE_SIZE: continue
+            self.before[mark.track] = self.mesher.locate(image, face, self.before.get(mark.track))
+        found = [self.before[mark.track] for mark in marks if mark.track in self.before]
+        for mesh in found:
+            if mesh.present: draw_points(image, mesh.points)
+
 # %% ../../nbs/report/07_annotate.ipynb #587160d0
 def annotate_video(
     video:str|Path, # A video, a GIF, or a folder of pictures or frames
@@ -134,15 +154,18 @@ def annotate_video(
     blur:bool=False, # Hide all faces
     overwrite:bool=False, # Replace a file that exists
     progress:bool|None=None, # True shows a bar, False none; None: on a terminal or in Jupyter
+    points:bool=False, # Also draw the 478 points of each face
 )->Path: # The file written
     "Draw a timeline on its video; raises `InputError` or `OutputError`, and warns of what the result lacks"
+    if blur and points: raise InputError('points would show the faces that are to be hidden; choose one of the two')
     info, out = probe_source(video, recorded_view(timeline)), Path(out)
     table = _check_request(info, timeline, out, overwrite)
     (stills, marks), interval = _read_marks(table), _sampling_interval(table)
-    painter, hider = Painter(interval), Hider(info, 1/interval, progress) if blur else None
+    painter, hider, pointer = Painter(interval), Hider(info, 1/interval, progress) if blur else None, _Pointer() if points else None
     def draw(shown:Shown)->None:
         now = _marks_at(stills, marks, shown.time, interval)
         if hider: hider.hide(shown, [mark.box for mark in now])
+        if pointer: pointer.draw(shown.image, now)
         painter.paint(shown.image, now)
     with new_file(out) as part, progress_bar(info, progress) as bar: last, notes = write_video(part, info, 1/interval, draw, bar)
     for note in (*notes, _note_ends(info.path, last, stills, interval), hider and hider.note()):

@@ -20,6 +20,8 @@ from tqdm.auto import tqdm
 from ..core.errors import TruncatedVideoError
 from ..core.threads import ordered_map, prefetch, single_threaded_opencv
 from ..faces.detection import SECOND_MARGIN, SECOND_SCALE, Face, FaceDetector, shrink
+from ..faces.geometry import POSE_SIZE
+from ..faces.mesh import FaceMesh, face_of_box
 from ..faces.tracking import FaceTracker
 from .drawing import Box, shared_area
 from ..timeline.table import format_timestamp
@@ -204,6 +206,23 @@ def _find_everywhere(
             move_bar(bar, times[-1])
     return np.array(times), found
 
+# %% ../../nbs/report/06_hiding.ipynb #649ed3fd
+_POINT_MARGIN = .2 # By how much what is hidden is larger than the points on each side, in widths and heights
+
+def _cover_points(
+    mesher:FaceMesh, # The networks
+    image:np.ndarray, # RGB uint8 (H, W, 3), with the face
+    box:Box, # Where it is, or must be
+)->Box: # Never smaller than `_widen_box`
+    "The box and its margin, and the points of the face with theirs where they reach beyond"
+    face, region = face_of_box(box), _widen_box(box)
+    if face.side < POSE_SIZE: return region
+    mesh = mesher.locate(image, face)
+    if not mesh.present: return region
+    low, high = mesh.points[:, :2].min(0), mesh.points[:, :2].max(0)
+    (x, y), (w, h) = (low - _POINT_MARGIN*(high - low)).tolist(), ((1 + 2*_POINT_MARGIN)*(high - low)).tolist()
+    return _hull(region, (x, y, w, h))
+
 # %% ../../nbs/report/06_hiding.ipynb #66c1ac4c
 class Hider:
     "Hides the faces of one video, and remembers where it had nothing to hide"
@@ -215,7 +234,7 @@ class Hider:
         "Takes as long as finding the faces in every frame"
         bar = progress_bar(info, progress)
         bar.set_description_str(f'{info.path.name}, looking for faces')
-        self.path, self.seen = info.path, list[tuple[float, bool]]()
+        self.path, self.seen, self.mesher = info.path, list[tuple[float, bool]](), FaceMesh()
         self.times, found = _find_everywhere(shown_frames(info, fps, Damage()), bar)
         self.cover = _cover_gaps(self.times, found)
 
@@ -226,7 +245,8 @@ class Hider:
         "Hide what was found in a frame or near it"
         now = max(int(np.searchsorted(self.times, shown.time + SLACK, 'right')) - 1, 0)
         every = [*self.cover[now], *boxes]
-        for box in every: _hide_region(shown.image, _widen_box(box))
+        regions = [_cover_points(self.mesher, shown.image, box) for box in every]
+        for region in regions: _hide_region(shown.image, region)
         self.seen.append((shown.time, bool(every)))
 
     def note(self,

@@ -37,7 +37,9 @@ from ..emotions import EMOTIONS
 from ..faces.analysis import BATCH_SIZE, Finding, Settings, make_face_finder
 from ..faces.classifier import Classifier
 from ..faces.detection import DETECTOR_MODEL, LONG_SIDE, Face, FaceDetector
+from ..faces.geometry import Measures
 from ..local_inference import analyze
+from ..timeline.table import GEOMETRY_COLUMNS
 from ..video.images import IMAGE_STARTS
 from ..video.limits import FRAME_SHARE, limit_megapixels, picture_size
 from ..video.sources import Frame
@@ -48,7 +50,8 @@ class ServedModel:
     "Everything that an answer needs, opened once; may be used by several threads"
     classifier:Classifier # The expression model
     detector:Path # The face detector's file
-    find:Callable[[Frame], Finding] # Detects and crops, at the usual size
+    find:Callable[[Frame], Finding] # Detects, measures and crops, at the usual size
+    find_only:Callable[[Frame], Finding] # The same without the geometry of the faces
 
 # %% ../../nbs/serving/01_handler.ipynb #490e4b8a
 def model_fn(
@@ -60,7 +63,8 @@ def model_fn(
     classifier, detector = Classifier(check_model(folder/'model.onnx')), check_model(folder/DETECTOR_MODEL)
     classifier.predict([np.zeros((48, 48, 3), np.uint8)])
     FaceDetector(detector)
-    return ServedModel(classifier, detector, make_face_finder(Settings(), classifier.meta.crop_size, detector))
+    finders = (make_face_finder(Settings(geometry=measured), classifier.meta.crop_size, detector) for measured in (True, False))
+    return ServedModel(classifier, detector, *finders)
 
 # %% ../../nbs/serving/01_handler.ipynb #f72b61de
 class RequestError(InputError):
@@ -77,7 +81,8 @@ class RequestError(InputError):
 _INPUT_KINDS = {'application/x-image': 'image', 'image/jpeg': 'image', 'image/png': 'image', 'application/x-tar': 'tar'} # and video/*
 _ANSWERS = { # what may be asked for, the default first
     'image': ('application/json',), 'tar': ('application/jsonlines',), 'video': ('application/jsonlines', 'text/csv')}
-_TYPE_PARAMETERS = {'image': {'view'}, 'tar': {'view'}, 'video': {'fps', 'long_side'}}
+_TYPE_PARAMETERS = {'image': {'view', 'geometry'}, 'tar': {'view', 'geometry'}, 'video': {'fps', 'long_side', 'geometry'}}
+_SWITCH = {'on': True, 'off': False}
 
 _MAX_SIDE = 1920 # px: larger searches take gigabytes of memory
 
@@ -88,6 +93,7 @@ class ContentType:
     view:str='frame' # 'frame': find the faces; 'crop': each picture is a face already
     fps:float|None=DEFAULT_FPS # Stills per second of a video; None: every frame
     long_side:int=LONG_SIDE # Frames of a video are scaled down to this before faces are looked for, px
+    geometry:bool|None=None # Measure pose, eyes and mouth; None: of pictures and sampled stills
 
 # %% ../../nbs/serving/01_handler.ipynb #e1549c7f
 def read_type(
@@ -103,7 +109,11 @@ def read_type(
     unknown, valid = ', '.join(sorted(set(given) - _TYPE_PARAMETERS[kind])) or '?', ', '.join(sorted(_TYPE_PARAMETERS[kind]))
     if set(given) - _TYPE_PARAMETERS[kind] or not all(isinstance(v, str) for v in given.values()):
         raise RequestError(415, f'content type {content_type!r}: {unknown} means nothing here; {name} takes {valid}')
-    try: values:dict[str, Any] = {k: v if k == 'view' else int(v) if k == 'long_side' else None if v == 'all' else float(v) for k, v in given.items()}
+    def read(key:str, value:str)->Any:
+        if key == 'geometry' and value not in _SWITCH: raise ValueError(f'geometry is on or off, not {value}')
+        if key in ('view', 'geometry'): return _SWITCH[value] if key == 'geometry' else value
+        return int(value) if key == 'long_side' else None if value == 'all' else float(value)
+    try: values:dict[str, Any] = {key: read(key, value) for key, value in given.items()}
     except ValueError as e: raise RequestError(400, f'content type {content_type!r}: {e}') from e
     wish = ContentType(kind, **values)
     if wish.view not in ('frame', 'crop') or not (wish.fps is None or 0 < wish.fps < math.inf) or not 32 <= wish.long_side <= _MAX_SIDE:
@@ -170,9 +180,11 @@ def _read_members(
 def _face_line(
     face:Face, # As detected
     p:np.ndarray|None, # Seven probabilities; None: too small to be judged
+    measures:Measures|None=None, # What its points say; None: not asked for
 )->dict[str, Any]: # JSON-able
     "One face of an answer"
     box = {name: float(getattr(face, name)) for name in ('x', 'y', 'width', 'height', 'score')}
+    box |= {'geometry': {name: measures.geometry.get(name) for name in GEOMETRY_COLUMNS}} if measures else {}
     return box | {'landmarks': face.landmarks.tolist()} | (describe_crop(p) if p is not None else {'emotion': None, 'probabilities': None})
 
 def describe_crop(
@@ -190,19 +202,20 @@ class _PictureFaces:
     size:tuple[int, int]=(0, 0) # Width and height, px
     faces:list[Face]=field(default_factory=list) # From left to right; none for a ready crop
     crops:list[np.ndarray|None]=field(default_factory=list) # RGB squares; None: too small to be judged
+    measures:list[Measures|None]=field(default_factory=list) # What the points of each face say; None: not asked for
 
 def _find_picture_faces(
     model:ServedModel, # Finds the faces
-    view:str, # 'frame' or 'crop'
+    wish:ContentType, # What is asked for
     member:_Member, # With a picture, or with an error
 )->_PictureFaces: # What was found
     "Find the crops of one picture"
     name, image = member.name, member.image
     if image is None: return _PictureFaces(name, member.error)
     height, width = image.shape[:2]
-    if view == 'frame':
-        found = model.find(Frame(0, 0., image))
-        return _PictureFaces(name, None, (width, height), found.faces, found.crops)
+    if wish.view == 'frame':
+        found = (model.find_only if wish.geometry is False else model.find)(Frame(0, 0., image))
+        return _PictureFaces(name, None, (width, height), found.faces, found.crops, [*(found.measures or [None] * len(found.faces))])
     if height != width: return _PictureFaces(name, f'{width}x{height} px, but a crop is square')
     return _PictureFaces(name, None, (width, height), [], [image])
 
@@ -218,30 +231,31 @@ def _judge_looks(
         if seen.error is not None: yield {'name': seen.name, 'error': seen.error}
         elif view == 'crop': yield {'name': seen.name} | describe_crop(next(p))
         else:
-            faces = [_face_line(face, None if crop is None else next(p)) for face, crop in zip(seen.faces, seen.crops, strict=True)]
+            each = zip(seen.faces, seen.crops, seen.measures, strict=True)
+            faces = [_face_line(face, None if crop is None else next(p), measures) for face, crop, measures in each]
             yield {'name': seen.name, 'width': seen.size[0], 'height': seen.size[1], 'faces': faces}
 
 # %% ../../nbs/serving/01_handler.ipynb #7cb7015d
-_WORKERS = 2 # threads that look for faces, for one request; as many requests as there are cores are answered at a time
+_WORKERS = 2 # threads that look for faces, for one request; `fea analyze` uses as many
 
 def _answer_members(
     members:Iterable[_Member], # Pictures
     model:ServedModel, # Finds and judges
-    view:str, # 'frame' or 'crop'
+    wish:ContentType, # What is asked for
 )->Iterator[dict[str, Any]]: # One JSON-able line per member
     "Answer many pictures, in their order, with little of them in memory"
     batch, crops, held = list[_PictureFaces](), 0, 0
     def weigh(member:_Member)->int: return 0 if member.image is None else member.image.nbytes
     with single_threaded_opencv(), ThreadPoolExecutor(_WORKERS) as pool:
-        for seen in ordered_map(pool, partial(_find_picture_faces, model, view), members, weigh=weigh):
+        for seen in ordered_map(pool, partial(_find_picture_faces, model, wish), members, weigh=weigh):
             batch.append(seen)
             crops += len(seen.crops)
             held += sum(crop.nbytes for crop in seen.crops if crop is not None)
             if crops >= BATCH_SIZE or len(batch) >= 4 * BATCH_SIZE or held > BUDGET:
-                yield from _judge_looks(batch, model, view)
+                yield from _judge_looks(batch, model, wish.view)
                 batch, crops, held = [], 0, 0
             del seen
-        yield from _judge_looks(batch, model, view)
+        yield from _judge_looks(batch, model, wish.view)
 
 # %% ../../nbs/serving/01_handler.ipynb #f9efe28a
 @dataclass(frozen=True)
@@ -307,7 +321,8 @@ def _answer_video(
         try:
             with limit_megapixels(MAX_FRAME/1e6/FRAME_SHARE), warnings.catch_warnings(): # what a warning says is in the notes
                 warnings.simplefilter('ignore', UserWarning)
-                timeline = analyze(path, wish.fps, long_side=wish.long_side, classifier=model.classifier, detector=model.detector, progress=False, cores=1)
+                timeline = analyze(path, wish.fps, long_side=wish.long_side, geometry=wish.geometry, classifier=model.classifier,
+                                   detector=model.detector, progress=False)
         except InputError as e: raise RequestError(400, _in_a_request(str(e), path)) from e
     notes = timeline.attrs['fea']
     return _AnswerPart(wish, timeline, notes | {'reason': notes['reason'] and _in_a_request(notes['reason'], path)})
@@ -334,12 +349,12 @@ def predict_fn(
     if wish.kind == 'video': return _answer_video(request, model)
     if wish.kind == 'tar':
         with (body.open('rb') if isinstance(body, Path) else io.BytesIO(body)) as file:
-            lines = _join_lines(_answer_members(_read_members(file), model, wish.view))
+            lines = _join_lines(_answer_members(_read_members(file), model, wish))
         if not lines: raise RequestError(400, 'the archive holds no picture')
         return _AnswerPart(wish, lines)
     try: member = _Member('image', decode_picture(body.read_bytes() if isinstance(body, Path) else body))
     except ValueError as e: raise RequestError(400, f'the body is {e}') from e
-    with single_threaded_opencv(): line = next(_judge_looks([_find_picture_faces(model, wish.view, member)], model, wish.view))
+    with single_threaded_opencv(): line = next(_judge_looks([_find_picture_faces(model, wish, member)], model, wish.view))
     if 'error' in line: raise RequestError(400, f"the body is {line['error']}")
     return _AnswerPart(wish, line['probabilities'] if wish.view == 'crop' else {k: v for k, v in line.items() if k != 'name'})
 

@@ -202,8 +202,10 @@ def _respondent_values(
 )->dict[str, Any]: # `excluded`, `listed`, `total`
     "Who took part, and who was left out and why"
     people = study.respondents
-    columns = [c for c in ('respondent', 'stimulus', 'valid_share', 'others_share', 'faces') if c in people]
-    heads = {'valid_share': 'share seen', 'others_share': 'share with others', 'faces': 'face numbers'}
+    shown = ('respondent', 'stimulus', 'valid_share', 'others_share', 'faces', 'oriented', 'blink_rate', 'smile', 'smile_agreement')
+    columns = [c for c in shown if c in people]
+    heads = {'valid_share': 'share seen', 'others_share': 'share with others', 'faces': 'face numbers', 'oriented': 'head to the screen',
+             'blink_rate': 'blinks a minute', 'smile': 'mouth wider', 'smile_agreement': 'its agreement with p_happy'}
     return {'excluded': table_cells(people[~people.included][['respondent', 'stimulus', 'valid_share', 'reason']], heads),
             'listed': table_cells(people[[*columns, 'included']].head(_MOST_ROWS), heads), 'total': len(people)}
 
