@@ -8,19 +8,22 @@ __all__ = ['analyze', 'Outcome', 'analyze_one', 'analyze_each', 'analyze_videos'
 # %% ../nbs/03_local_inference.ipynb #410409a6
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from tqdm.auto import tqdm
 
 from .core.defaults import DEFAULT_FPS
 from .core.errors import FeaError, TruncatedVideoError
 from .core.files import finish_replacing
 from .core.models import model_path
-from .core.threads import StageTimes
+from .core.processes import call_side_by_side
+from .core.threads import StageTimes, count_cores
 from .faces.analysis import Settings, Stills, analyze_stills, check_analysis, collect_rows, describe_analysis, run_summary, source_state
 from .faces.classifier import Classifier
 from .faces.detection import DETECTOR_MODEL, LONG_SIDE, SCORE_THRESHOLD
@@ -30,6 +33,7 @@ from .faces.tracking import FaceTracker
 from .timeline.results import RESULT, TimelineWriter, earlier_settings, read_finished
 from .timeline.table import make_timeline, require_pyarrow
 from .video.inputs import find_sources, result_folders
+from .video.limits import limit_megapixels, pixel_limit
 from .video.sources import check_fps, probe_source, progress_bar
 
 # %% ../nbs/03_local_inference.ipynb #10ec9a62
@@ -51,7 +55,8 @@ def analyze(
     consent:str|None=None, # Note for the metadata: what the recorded people were told and agreed to
     classifier:Classifier|None=None, # An open model, to use it for many videos; None: the one that ships with fea
     detector:str|Path|None=None, # A YuNet file to find faces with; None: the one that ships with fea
-    progress:bool|None=None, # True shows a bar, False none; None: on a terminal or in Jupyter
+    progress:bool|Callable[[float], None]|None=None, # True shows a bar, False none, a function is told the share done; None: on a terminal or in Jupyter
+    cores:int|None=None, # Kept busy; None: all that this process may use
 )->pd.DataFrame: # The timeline; how it was made is in `.attrs['fea']`
     "Timeline of a video; raises `InputError` or `OutputError`, warns when the video breaks off and keeps what could be read"
     if out is not None: finish_replacing(out) # of a run that was killed
@@ -67,7 +72,8 @@ def analyze(
     tracker, times, started = FaceTracker(), StageTimes(), (time.perf_counter(), time.process_time())
     stills = Stills(video, fps, float(done.time.max()) - tracker.memory if len(done) else -np.inf, settings.view, state=state)
     try:
-        new = collect_rows(analyze_stills(stills, settings, classifier, tracker, done, times, finder), writer, progress_bar(info, progress), settings.measures)
+        batches = analyze_stills(stills, settings, classifier, tracker, done, times, finder, cores)
+        new = collect_rows(batches, writer, progress_bar(info, progress), settings.measures)
         timeline = pd.concat([done, new], ignore_index=True)
         better = 0 if stills.error else find_rotation(video, timeline, settings)
         if better: metadata['better_rotation'] = better
@@ -113,19 +119,58 @@ def analyze_one(
     notes = [str(w.message) for w in caught if issubclass(w.category, UserWarning) and (error is None or str(w.message) != str(error))]
     return Outcome(video, folder, timeline, error, notes)
 
+_Call = tuple[Path, Path, Path, float, dict[str, Any]] # Video, folder, model, limit of pixels in millions, further options
+
+@lru_cache(1)
+def _open_once(
+    model:Path, # ONNX file
+)->Classifier: # Open
+    "The model of a process that analyses several videos"
+    return Classifier(model)
+
+def _analyze_call(
+    call:_Call, # From another process
+    tell:Callable[[float], None], # Is told the share done
+)->Outcome: # As of `analyze_one`
+    "Analyse a video for another process"
+    video, folder, model, megapixels, options = call
+    with limit_megapixels(megapixels): return analyze_one(video, folder, classifier=_open_once(model), progress=tell, **options)
+
 # %% ../nbs/03_local_inference.ipynb #227348f9
+def _analyze_side_by_side(
+    videos:list[Path], # Found
+    folders:list[Path], # Of their results
+    jobs:int, # Processes at a time
+    classifier:Classifier, # Whose file each of them opens
+    options:dict[str, Any], # As for `analyze`
+)->Iterator[Outcome]: # In the order of the videos
+    "Several videos at a time, with one bar for all"
+    progress = options.pop('progress', None)
+    shared = {'cores': max(1, count_cores()//jobs)} | options
+    calls:list[_Call] = [(video, folder, classifier.file, pixel_limit()/1e6, shared) for video, folder in zip(videos, folders, strict=True)]
+    form = '{desc}: {percentage:3.0f}%|{bar}| {n:.1f} of {total:.0f} videos [{elapsed}<{remaining}]'
+    with tqdm(desc=f'{jobs} at a time', total=len(videos), delay=2, disable=None if progress is None else not progress, bar_format=form) as bar:
+        results = call_side_by_side('fea.local_inference:_analyze_call', calls, jobs, lambda done: bar.update(done - bar.n))
+        for video, folder, outcome in zip(videos, folders, results, strict=True):
+            bar.clear()
+            lost = FeaError(f'{video}: its process was ended from outside, perhaps for lack of memory; try it again with fewer videos at a time (--jobs)')
+            yield outcome or Outcome(video, folder, error=lost)
+
 def analyze_each(
     videos:Sequence[str|Path], # Videos, or folders of videos or of pictures
     out:str|Path, # Folder of all results
+    jobs:int=1, # Videos at a time; with more than one, each in a process of its own, with a model of its own
     **options:Any, # As for `analyze`
 )->Iterator[Outcome]: # One for each video, in their order, as soon as it is done
-    "Timelines of many videos, one after the other; raises only for what concerns all of them, like a model file that is missing"
+    "Timelines of many videos; raises only for what concerns all of them, like a model file that is missing"
     check_fps(options.get('fps', 1.))
     if options.get('kind') == 'parquet': require_pyarrow()
     found = find_sources(videos)
     folders = result_folders(found, out)
     classifier = options.pop('classifier', None) or Classifier()
-    for video, folder in zip(found, folders, strict=True): yield analyze_one(video, folder, classifier=classifier, **options)
+    if min(jobs, len(found)) > 1: yield from _analyze_side_by_side(found, folders, min(jobs, len(found)), classifier, options)
+    else:
+        for video, folder in zip(found, folders, strict=True): yield analyze_one(video, folder, classifier=classifier, **options)
 
 # %% ../nbs/03_local_inference.ipynb #e775321a
 def analyze_videos(

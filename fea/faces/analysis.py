@@ -28,7 +28,7 @@ from ..core.defaults import DEFAULT_FPS
 from ..core.errors import InputError, TruncatedVideoError, hide_folders
 from ..core.files import checksum, source_checksum
 from ..core.models import model_path
-from ..core.threads import StageTimes, ordered_map, prefetch, single_threaded_opencv
+from ..core.threads import StageTimes, count_cores, ordered_map, prefetch, single_threaded_opencv
 from ..emotions import MEANING
 from .attention import Look, find_faces, plan_looks
 from .classifier import Classifier
@@ -256,18 +256,20 @@ def analyze_stills(
     done:pd.DataFrame, # What an earlier run analysed; may be empty
     times:StageTimes, # Where the seconds are counted
     detector:Path|None=None, # The detector's model file
-    workers:int=2, # Threads that look for faces
+    cores:int|None=None, # Kept busy; None: all that this process may use
 )->Iterator[list[dict[str, Any]]]: # Rows, batch by batch
-    "The whole way of the stills, side by side"
+    "The whole way of the stills, side by side: decoding in one thread, faces and expressions in as many as there are cores, and one more"
     milliseconds = settings.fps is None or settings.fps > 1
     find = times.measured('detect', make_face_finder(settings, classifier.meta.crop_size, detector, describe=True))
     def weigh_still(still:Frame)->int: return still.picture.nbytes
     def weigh_look(look:Look)->int: return look.frame.picture.nbytes
-    decide = times.measured('classify', classify_findings)
+    classify = times.measured('classify', classify_findings)
+    def decide(batch:list[Finding])->list[dict[str, Any]]: return classify(batch, classifier, milliseconds)
+    workers = (cores or count_cores()) + 1
     with single_threaded_opencv(), ThreadPoolExecutor(workers) as pool:
-        looks = plan_looks(prefetch(stills, weigh=weigh_still), always_fully=not settings.adaptive or Path(stills.path).is_dir())
-        findings = ordered_map(pool, find, looks, weigh=weigh_look)
-        for batch in batch_findings(number_faces(findings, tracker, done)): yield decide(batch, classifier, milliseconds)
+        looks = plan_looks(prefetch(stills, BATCH_SIZE, weigh_still), always_fully=not settings.adaptive or Path(stills.path).is_dir())
+        findings = ordered_map(pool, find, looks, 2*workers, weigh_look)
+        yield from ordered_map(pool, decide, batch_findings(number_faces(findings, tracker, done)), 1)
 
 # %% ../../nbs/faces/04_analysis.ipynb #37247397
 def collect_rows(

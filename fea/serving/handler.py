@@ -236,7 +236,7 @@ def _judge_looks(
             yield {'name': seen.name, 'width': seen.size[0], 'height': seen.size[1], 'faces': faces}
 
 # %% ../../nbs/serving/01_handler.ipynb #7cb7015d
-_WORKERS = 2 # threads that look for faces, for one request; `fea analyze` uses as many
+_WORKERS = 2 # threads that look for faces, for one request; as many requests as there are cores are answered at a time
 
 def _answer_members(
     members:Iterable[_Member], # Pictures
@@ -322,7 +322,7 @@ def _answer_video(
             with limit_megapixels(MAX_FRAME/1e6/FRAME_SHARE), warnings.catch_warnings(): # what a warning says is in the notes
                 warnings.simplefilter('ignore', UserWarning)
                 timeline = analyze(path, wish.fps, long_side=wish.long_side, geometry=wish.geometry, classifier=model.classifier,
-                                   detector=model.detector, progress=False)
+                                   detector=model.detector, progress=False, cores=1)
         except InputError as e: raise RequestError(400, _in_a_request(str(e), path)) from e
     notes = timeline.attrs['fea']
     return _AnswerPart(wish, timeline, notes | {'reason': notes['reason'] and _in_a_request(notes['reason'], path)})
