@@ -9,16 +9,19 @@ __all__ = ['transform', 'dry_run', 'JobSettings', 'find_image']
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from .aws.answers import finish_source
-from .aws.container import find_image
+from .aws.approval import chosen_archive
+from .aws.card import Registered
+from .aws.container import check_isolated, find_image, request_limit
 from .aws.cost import describe_estimate, estimate_cost
 from .aws.packs import MB, load_shipment, save_shipment
 from .aws.resume import prepare_shipment, read_finished, recheck_answers, refused_outcomes, take_up_job
 from .aws.session import Cloud, remove_objects
-from .aws.transform_job import WORK, JobSettings, count_noun, payload_limits, run_transform_job
+from .aws.transform_job import WORK, JobSettings, check_durations, count_noun, payload_limits, run_transform_job
 from .core.defaults import DEFAULT_FPS
 from .faces.analysis import Settings
 from .faces.detection import LONG_SIDE
@@ -36,7 +39,9 @@ def transform(
     fps:float|None=DEFAULT_FPS, # Stills per second; None: every frame
     form:str='crops', # 'crops', 'frames' or 'clips'
     *,
-    models:Path|None=None, # Folder with `model.onnx`; None: the model that ships with fea
+    version:Registered|None=None, # Of the registry, from `find_approved`; None: the archive, or one that is built
+    archive:Path|None=None, # A `model.tar.gz`; None: one is built
+    models:Path|None=None, # Folder with `model.onnx` for the one that is built; None: the model that ships with fea
     kind:str='csv', # 'csv' or 'parquet'
     overwrite:bool=False, # Replace older results
     resume:bool=False, # Go on with a transform that was begun in `out`: packs without an answer are sent again
@@ -53,7 +58,12 @@ def transform(
         shipment, package = load_shipment(out), out/WORK/'model.tar.gz'
         if done := read_finished(shipment, out): return done + refused_outcomes(shipment, out)
         shipment = take_up_job(cloud, recheck_answers(shipment, out/WORK), out, poll, progress)
-    else: shipment, package = prepare_shipment(videos, out, form, Settings(fps, long_side, geometry=geometry), models, overwrite, kind, progress=progress)
+    else:
+        with chosen_archive(cloud, version, archive) as chosen:
+            if chosen: check_isolated(cloud, chosen, settings.image)
+            shipment, package = prepare_shipment(videos, out, form, Settings(fps, long_side, geometry=geometry), models, overwrite, kind,
+                                                 progress=progress, archive=chosen, limit=settings.timeout or request_limit(settings.image))
+        shipment = replace(shipment, version=version.arn if version else '')
     save_shipment(shipment, out)
     size = sum(pack.size for pack in shipment.packs) / MB
     tell(f"{count_noun(len(shipment.sources), 'source')} in {count_noun(len(shipment.packs), 'pack')} of {shipment.form}, {size:.1f} MB")
@@ -75,12 +85,15 @@ def dry_run(
     models:Path|None=None, # Folder with `model.onnx`
     long_side:int=LONG_SIDE, # Faces are looked for in pictures scaled down to this, px
     progress:bool|None=None, # Bars
+    archive:Path|None=None, # A `model.tar.gz`; None: one is built
 )->str: # For people
     "Pack for real, send nothing, and say what it would take; raises `InputError`"
     with tempfile.TemporaryDirectory() as folder:
-        shipment, package = prepare_shipment(videos, Path(folder), form, Settings(fps, long_side), models, True, progress=progress)
+        shipment, package = prepare_shipment(videos, Path(folder), form, Settings(fps, long_side), models, True, progress=progress, archive=archive,
+                                             limit=settings.timeout or request_limit(settings.image))
         if not shipment.packs: return 'nothing would be sent: no face was found'
         payload, concurrent = payload_limits(shipment, settings)
+        longest = check_durations(shipment, settings, prices)
         size, count = package.stat().st_size, len(shipment.packs)
     stills, seconds = sum(p.stills for p in shipment.packs), sum(s.duration for s in shipment.sources)
     found = estimate_cost(form, count, sum(p.size for p in shipment.packs), stills, seconds, prices,
@@ -88,4 +101,5 @@ def dry_run(
     lines = [f'  {p.name}  {p.size:,} bytes, {p.stills:,} stills' for p in shipment.packs[:20]] + [f'  ... and {count - 20} more'] * (count > 20)
     return '\n'.join([f'would upload, beside model.tar.gz ({size / MB:.1f} MB, once):', *lines,
                       f'as {shipment.content_type}, {concurrent} at a time, payload {f"{payload} MB" if payload else "streamed"}',
+                      f'the longest answer takes about {longest:,.0f} s',
                       describe_estimate(found, settings.instance_type, settings.instance_count)])

@@ -72,6 +72,7 @@ class Shipment:
     jobs:list[str]=field(default_factory=list) # Transform jobs so far
     place:str='' # Folder in the bucket that all of it lies in
     refused:dict[str, str]=field(default_factory=dict) # Path of a source that could not be packed, to the reason
+    version:str='' # ARN of the version in the registry that shall answer; '': the model.tar.gz itself
     geometry:bool|None=None # Whether pose, eyes and mouth are measured; None: of sampled stills
 
     @property
@@ -90,8 +91,10 @@ class _TarWriter:
         folder:Path, # Where to
         name:str, # What the files are called
         most:float=PACK_MB, # Largest tar, MB
+        most_stills:int|None=None, # Most members of a tar; None: any number
     ):
         self.folder, self.name, self.most, self.packs, self.open = folder, name, most * MB, list[Pack](), None
+        self.most_stills = most_stills
 
     open:tarfile.TarFile|None # The tar that is being written
 
@@ -102,13 +105,18 @@ class _TarWriter:
     )->None:
         "Put a member in, in a new tar when the present one is full; raises `OutputError`"
         needed = 512 + -(-len(data) // 512) * 512
-        if self.open is None or (self.packs[-1].stills and self.packs[-1].size + needed + 10240 > self.most): self.start()
+        if self.open is None or self.is_full(needed): self.start()
         assert self.open is not None
         info = tarfile.TarInfo(name)
         info.size, info.mode = len(data), 0o644
         with writing(self.packs[-1].file): self.open.addfile(info, io.BytesIO(data))
         last = self.packs[-1]
         self.packs[-1] = replace(last, size=last.size + needed, stills=last.stills + 1)
+
+    def is_full(self, needed:int)->bool:
+        "Whether so many bytes do not fit into the present tar"
+        last = self.packs[-1]
+        return last.stills > 0 and (last.size + needed + 10240 > self.most or last.stills == self.most_stills)
 
     def start(self)->None:
         "Go on to the next tar"
@@ -171,6 +179,7 @@ class Packing:
     settings:Settings # Sampling and detection
     classifier:Classifier # The model that will answer
     most:float=PACK_MB # Largest tar, MB
+    most_stills:int|None=None # In one tar, so that its answer does not take too long; None: any number
     progress:bool|None=None # True shows a bar, False none; None: on a terminal or in Jupyter
 
 def pack_crops(
@@ -180,7 +189,7 @@ def pack_crops(
     how:Packing, # Model, size, folder
 )->list[Pack]: # Written
     "Pack the faces of a video; raises `InputError` or `OutputError`"
-    tars, meta = _TarWriter(how.folder, name, how.most), how.classifier.meta
+    tars, meta = _TarWriter(how.folder, name, how.most, how.most_stills), how.classifier.meta
     with writing(how.folder/f'{name}.jsonl'), (how.folder/f'{name}.jsonl').open('w') as lines, progress_bar(info, how.progress) as bar:
         for finding in _find_crops(stills, how.settings, meta.crop_size):
             line = _finding_line(finding)
@@ -223,7 +232,7 @@ def _pack_frames(
     how:Packing, # Size, folder
 )->list[Pack]: # Written
     "Pack the stills of a video or folder; raises `InputError` or `OutputError`"
-    tars, files = _TarWriter(how.folder, name, how.most), _still_files(info)
+    tars, files = _TarWriter(how.folder, name, how.most, how.most_stills), _still_files(info)
     with writing(how.folder/f'{name}.jsonl'), (how.folder/f'{name}.jsonl').open('w') as lines, progress_bar(info, how.progress) as bar:
         for frame in stills:
             member, data = _still_bytes(frame, files.get(frame.index))

@@ -10,7 +10,7 @@ __all__ = ['commands', 'package', 'transform', 'register', 'approve', 'versions'
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,26 +18,47 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fea.cli.options import (
-    FPS, Bucket, Geometry, Overwrite, Rate, Region, Role, connect_place, parse_fps, print_table, tell, tell_file, wants_progress,
-    with_example,
+    FPS, Bucket, Geometry, Isolated, KmsKey, Overwrite, Rate, Region, Role, Tag, VpcConfig,
+    connect_place, parse_fps, print_table, tell, tell_file, wants_progress, with_example,
 )
 from .outcome import report_outcomes
 from ..core.errors import InputError
 
 if TYPE_CHECKING:
+    from fea.aws.card import Registered
+    from fea.aws.protection import Protection
     from fea.aws.session import Cloud
     from fea.local_inference import Outcome
 
 # %% ../../nbs/cli/09_cloud.ipynb #cef4b96b
 commands = typer.Typer()
 
-_Image = Annotated[str, typer.Option(help="'ray', 'pytorch', or the address of your own image.")]
+_Image = Annotated[str, typer.Option(help="'ray', or the address of your own image.")]
+
+_OwnImage = Annotated[str|None, typer.Option('--image', help="'ray', or the address of your own image; only with an archive.", show_default='of the version')]
 
 _Models = Annotated[Path|None, typer.Option(readable=False, help='Folder with model.onnx, from fea train.', show_default='the model that ships with fea')]
+
+_OwnModels = Annotated[Path|None, typer.Option('--models', readable=False, help='Folder with model.onnx, of which an archive is built.', show_default='none')]
+
+_Archive = Annotated[Path|None, typer.Option('--archive', readable=False, help='A model.tar.gz instead of an approved version.', show_default='none')]
+
+_Version = Annotated[int|None, typer.Option('--version', min=1, help='Which approved version of the registry answers.', show_default='the newest')]
 
 _Group = Annotated[str, typer.Option(help='Model package group.')]
 
 _Instance = Annotated[str, typer.Option(help='Instance type.')]
+
+# %% ../../nbs/cli/09_cloud.ipynb #7ce8493f
+def _build_archive(
+    out:Path, # The archive, or a folder for it
+    models:Path|None, # Whose networks
+    isolated:bool, # Whether its packages go in
+    overwrite:bool=True, # Replace an older one
+)->Path: # The archive
+    "Build an archive, with its packages if its container has no network"
+    from fea.serving.package import build_package, download_wheels
+    with tempfile.TemporaryDirectory() as folder: return build_package(out, models, overwrite, download_wheels(Path(folder)) if isolated else None)
 
 # %% ../../nbs/cli/09_cloud.ipynb #e6972e2b
 @commands.command(help=with_example("""Write model.tar.gz: networks,
@@ -46,12 +67,13 @@ def package(
     out:Annotated[Path, typer.Option(help='The archive, or a folder for it.')]=Path('model.tar.gz'), # Where to
     models:_Models=None, # Whose networks
     image_folder:Annotated[Path|None, typer.Option(help='Also write the Dockerfile of an own image into this folder.')]=None, # Docker
+    isolated:Annotated[bool, typer.Option('--isolated', help='Put the packages in that its container would install (64 MB).')]=False, # Wheels
     overwrite:Annotated[bool, typer.Option('--overwrite', help='Replace another archive.')]=False, # Older ones
 )->None:
     "Write the archive"
-    from fea.serving.package import build_package, write_image
+    from fea.serving.package import write_image
     from fea.core.files import checksum
-    archive = build_package(out, models, overwrite)
+    archive = _build_archive(out, models, isolated, overwrite)
     tell_file(archive, f'{archive.stat().st_size / 1e6:.1f} MB, SHA-256 {checksum(archive)}')
     if image_folder:
         written = write_image(image_folder)
@@ -70,12 +92,57 @@ def _chosen_cloud(
     bucket:str, # 's3://bucket/folder'
     region:str|None, # AWS region
     role:str|None, # ARN
+    rules:'Protection', # Network, key and tags
 )->Iterator['Cloud']: # Use it in a `with` statement
     "AWS, or the stand-in on this machine"
-    if not local: yield connect_place(bucket, region, role, need_role=True)
+    if not local: yield connect_place(bucket, region, role, need_role=True, protection=rules)
     else:
         from fea.standin.cloud import local_cloud
         with tempfile.TemporaryDirectory() as folder, local_cloud(Path(folder)) as cloud: yield cloud
+
+# %% ../../nbs/cli/09_cloud.ipynb #c5905d97
+def _chosen_model(
+    cloud:'Cloud', # Where the registry is
+    group:str, # Of the registry
+    version:int|None, # In it
+    archive:Path|None, # At hand
+    models:Path|None, # To build an archive of
+    image:str|None, # For an archive
+)->'Registered|None': # None: an archive answers
+    "The approved version that answers, unless an archive is meant; raises `InputError`"
+    from fea.aws.approval import find_approved
+    if archive is None and models is None:
+        if image is not None: raise InputError('--image is for an archive (--archive or --models); a version of the registry has its own image')
+        found = find_approved(cloud, group, version)
+        tell(f'model: {found.group} version {found.version}, approved')
+        return found
+    if version is not None: raise InputError('--version is of the registry; leave out --archive and --models, or --version')
+    return None
+
+# %% ../../nbs/cli/09_cloud.ipynb #2cd91ca8
+def _prepare_job(
+    cloud:'Cloud', # Where
+    local:bool, # Whether it is the stand-in, which has neither registry nor quotas
+    begun:Path|None, # Folder of a transform to go on with
+    group:str, # Of the registry
+    version:int|None, # In it
+    archive:Path|None, # At hand
+    models:Path|None, # To build an archive of
+    image:str|None, # For an archive
+    instance_type:str, # Of the job
+    instances:int, # Of the job
+)->tuple['Registered|None', str]: # The version that answers, and the address of its image
+    "Decide who answers on what, and refuse what the account may not have; raises `InputError`"
+    if local: return None, 'fea/local'
+    from fea.aws.approval import read_approved
+    from fea.aws.container import find_image
+    from fea.aws.packs import load_shipment
+    from fea.aws.quotas import check_quota
+    earlier = load_shipment(begun).version if begun else ''
+    if begun: chosen = read_approved(cloud, earlier) if earlier else None
+    else: chosen = _chosen_model(cloud, group, version, archive, models, image)
+    tell(check_quota(cloud, instance_type, instances))
+    return chosen, chosen.image if chosen else find_image(image or 'ray', cloud.region, instance_type)
 
 # %% ../../nbs/cli/09_cloud.ipynb #490b22dd
 @commands.command(help=with_example("""Timelines of many videos
@@ -94,8 +161,11 @@ def transform(
     bucket:Bucket='', # Place
     region:Region=None, # Place
     role:Role=None, # Rights
-    image:_Image='ray', # Container
-    models:_Models=None, # Networks
+    version:_Version=None, # Model
+    group:_Group='fea', # Of the registry
+    archive:_Archive=None, # Another model
+    models:_OwnModels=None, # Networks
+    image:_OwnImage=None, # Container
     instance_type:_Instance='ml.m5.large', # Machine
     instances:Annotated[int, typer.Option(min=1, max=100, help='Instances; the packs are shared among them.')]=1, # Machines
     max_payload:Annotated[int|None, typer.Option(min=0, max=100, help='Largest request, MB; 0 streams any size.', show_default='as needed')]=None, # MB
@@ -103,20 +173,34 @@ def transform(
     geometry:Geometry=None, # Points of the faces
     keep:Annotated[bool, typer.Option('--keep', help='Leave packs and answers in S3 and beside the results.')]=False, # Traces
     metrics:Annotated[bool, typer.Option('--metrics', help='Also send the figures of the batch to CloudWatch.')]=False, # For alarms
+    vpc_config:VpcConfig='', # Rules of the account
+    kms_key:KmsKey='', # Rules of the account
+    isolated:Isolated=False, # Rules of the account
+    tag:Tag=None, # Rules of the account
 )->None:
     "Send, wait, fetch"
-    import dataclasses
-
     from fea import batch_transform as work
+    from fea.aws.approval import chosen_archive
     from fea.aws.cost import read_prices
-    rate, settings = parse_fps(fps), work.JobSettings('fea/local' if local else image, instance_type, instances, max_payload)
+    from fea.aws.protection import read_protection
+    from fea.aws.session import studio_place
+    rate, rules = parse_fps(fps), read_protection(vpc_config, kms_key, isolated, tag or [])
     if videos and resume: raise InputError('with --resume the videos are known; leave them out')
     if not videos and not resume: raise InputError('no video was given; name some, or go on with an earlier transform (--resume)')
-    if dry_run: return typer.echo(work.dry_run(videos or [], read_prices(prices), settings, rate, pack.value, models))
-    with _chosen_cloud(local, bucket, region, role) as cloud:
-        if not local: settings = dataclasses.replace(settings, image=work.find_image(image, cloud.region, instance_type))
-        outcomes = work.transform(videos or [], out, cloud, settings, rate, pack.value, models=models, overwrite=overwrite, resume=resume, keep=keep,
-                                  geometry=geometry, poll=.5 if local else 10., tell=tell, progress=wants_progress())
+    if dry_run and (local or not (bucket or studio_place())):
+        settings = work.JobSettings(image or 'ray', instance_type, instances, max_payload)
+        typer.echo(work.dry_run(videos or [], read_prices(prices), settings, rate, pack.value, models, archive=archive))
+        return tell('note: without --bucket neither the registry nor the quota of the account is looked at')
+    with ExitStack() as stack:
+        cloud = stack.enter_context(_chosen_cloud(local, bucket, region, role, rules))
+        chosen, address = _prepare_job(cloud, local, out if resume else None, group, version, archive, models, image, instance_type, instances)
+        settings = work.JobSettings(address, instance_type, instances, max_payload)
+        if models and isolated: archive = _build_archive(Path(stack.enter_context(tempfile.TemporaryDirectory())), models, isolated)
+        if dry_run:
+            ready = stack.enter_context(chosen_archive(cloud, chosen, archive))
+            return typer.echo(work.dry_run(videos or [], read_prices(prices), settings, rate, pack.value, models, archive=ready))
+        outcomes = work.transform(videos or [], out, cloud, settings, rate, pack.value, version=chosen, archive=archive, models=models, overwrite=overwrite,
+                                  resume=resume, keep=keep, geometry=geometry, poll=.5 if local else 10., tell=tell, progress=wants_progress())
         if metrics: _publish_figures(cloud, outcomes)
     report_outcomes(outcomes, plot)
 
@@ -128,7 +212,7 @@ def _publish_figures(
     "Send the figures of a batch to CloudWatch, under the job that answered last; raises `FeaError`"
     import pandas as pd
 
-    from fea.aws.monitoring import publish_metrics, timeline_figures
+    from fea.aws.figures import publish_metrics, timeline_figures
     done = [outcome.timeline for outcome in outcomes if outcome.timeline is not None]
     job = done[-1].attrs['fea']['transform']['jobs'][-1:] if done else []
     if job: publish_metrics(cloud, job[0], timeline_figures(pd.concat(done, ignore_index=True)))
@@ -147,15 +231,18 @@ def register(
     again:Annotated[bool, typer.Option('--again', help='A new version even if this archive is registered already.')]=False, # Twice
     bucket:Bucket='', # Place
     region:Region=None, # Place
+    kms_key:KmsKey='', # Rules of the account
+    tag:Tag=None, # Rules of the account
 )->None:
     "Register"
     from fea.aws.container import find_image
     from fea.serving.package import build_package
     from fea.registry import register as put
+    from fea.aws.protection import read_protection
     from fea.faces.classifier import Classifier
     found_version = Classifier(models/'model.onnx' if models else None).meta.version
     if version_is not in ('', found_version): raise InputError(f'the model has version {found_version}, not {version_is}; tag it model-v{found_version}')
-    cloud = connect_place(bucket, region)
+    cloud = connect_place(bucket, region, writes=True, protection=read_protection(kms_key=kms_key, tags=tag or []))
     with tempfile.TemporaryDirectory() as folder:
         found = put(cloud, archive or build_package(Path(folder), models), find_image(image, cloud.region), models, group, approval, baseline or [], again)
     typer.echo(f'{found.group} version {found.version}: {"registered" if found.new else "was registered before"}, {found.approval}\n  {found.model_url}')
@@ -209,28 +296,40 @@ class _Kind(StrEnum):
     asynchronous = 'async'
 
 @commands.command(help=with_example("""Start an endpoint: realtime and async ones are billed
-by the hour until fea undeploy, serverless ones by the request.""", 'fea deploy fea --kind serverless --bucket s3://studies/fea'))
+by the hour until fea undeploy, serverless ones by the request; those may be too slow to start.""", 'fea deploy fea --bucket s3://studies/fea'))
 def deploy(
     name:Annotated[str, typer.Argument(help='Name of the endpoint.')]='fea', # Which
-    kind:Annotated[_Kind, typer.Option(help='realtime, serverless, or async for long videos.')]=_Kind.serverless, # Kind
-    archive:Annotated[Path|None, typer.Option(readable=False, help='A model.tar.gz.', show_default='one is built')]=None, # Model
-    models:_Models=None, # Networks
-    image:_Image='ray', # Container
+    kind:Annotated[_Kind, typer.Option(help='realtime, serverless, or async for long videos.')]=_Kind.realtime, # Kind
+    version:_Version=None, # Model
+    group:_Group='fea', # Of the registry
+    archive:_Archive=None, # Another model
+    models:_OwnModels=None, # Networks
+    image:_OwnImage=None, # Container
     instance_type:_Instance='ml.m5.large', # Not for serverless
     replace:Annotated[bool, typer.Option('--replace', help='Replace an endpoint of this name.')]=False, # Older ones
     bucket:Bucket='', # Place
     region:Region=None, # Place
     role:Role=None, # Rights
+    vpc_config:VpcConfig='', # Rules of the account
+    kms_key:KmsKey='', # Rules of the account
+    isolated:Isolated=False, # Rules of the account
+    tag:Tag=None, # Rules of the account
 )->None:
     "Deploy"
     from fea.aws.container import find_image, upload_package
     from fea.aws.deployment import deploy as start
-    from fea.serving.package import build_package
-    cloud = connect_place(bucket, region, role, need_role=True)
-    with tempfile.TemporaryDirectory() as folder: url = upload_package(cloud, archive or build_package(Path(folder), models))
-    found = start(cloud, url, find_image(image, cloud.region, instance_type), name, kind.value, instance_type, progress=tell, replace=replace)
+    from fea.aws.protection import read_protection
+    from fea.aws.quotas import check_quota
+    cloud = connect_place(bucket, region, role, need_role=True, protection=read_protection(vpc_config, kms_key, isolated, tag or []))
+    chosen = _chosen_model(cloud, group, version, archive, models, image)
+    if kind != _Kind.serverless: tell(check_quota(cloud, instance_type, 1, 'endpoint'))
+    if chosen: model, address = chosen.arn, ''
+    else:
+        address = find_image(image or 'ray', cloud.region, instance_type)
+        with tempfile.TemporaryDirectory() as folder: model = upload_package(cloud, archive or _build_archive(Path(folder), models, isolated))
+    found = start(cloud, model, address, name, kind.value, instance_type, progress=tell, replace=replace)
     typer.echo(f'{found.name}: {found.status}')
-    tell(f'ask it with: fea invoke {name} FILE; end it with: fea undeploy {name}')
+    tell(f"billed by the {'request' if kind == _Kind.serverless else 'hour'}; ask it with: fea invoke {name} FILE; end it with: fea undeploy {name}")
 
 # %% ../../nbs/cli/09_cloud.ipynb #86431887
 @commands.command(help=with_example(
@@ -243,11 +342,13 @@ def invoke(
     out:Annotated[Path|None, typer.Option(help='File for the answer.', show_default='the terminal')]=None, # Where to
     bucket:Bucket='', # Place
     region:Region=None, # Place
+    kms_key:KmsKey='', # Of what an async endpoint is sent
 )->None:
     "Invoke"
     from fea.core.files import replace_file
     from fea.aws.invocation import invoke as ask
-    answer = ask(connect_place(bucket, region), name, file, content_type, accept)
+    from fea.aws.protection import read_protection
+    answer = ask(connect_place(bucket, region, protection=read_protection(kms_key=kms_key)), name, file, content_type, accept)
     if out is None: sys.stdout.buffer.write(answer + b'\n' * (not answer.endswith(b'\n')))
     else: tell_file(replace_file(out, answer))
 
@@ -280,6 +381,7 @@ def endpoints(
     'List recent transform jobs with duration and estimated cost, or the failures of one.', 'fea jobs --days 30'))
 def jobs(
     job:Annotated[str|None, typer.Argument(help='Show the failed files of this job.', show_default=False)]=None, # Which
+    everyone:Annotated[bool, typer.Option('--all', help='Also jobs of the account that are not of fea.')]=False, # Whose
     days:Annotated[float, typer.Option(min=0, help='How far back to look.')]=7., # Since
     prices:Annotated[Path|None, typer.Option(readable=False, help='Table of prices (CSV).', show_default='the one that ships with fea')]=None, # For costs
     bucket:Bucket='', # Place
@@ -290,4 +392,4 @@ def jobs(
     from fea.aws.monitoring import failed_files, recent_jobs
     cloud = connect_place(bucket, region)
     if job: print_table(failed_files(cloud, job), f'{job}: no failed file in its log')
-    else: print_table(recent_jobs(cloud, days, prices=read_prices(prices)), f'no transform job of fea in the last {days:g} days')
+    else: print_table(recent_jobs(cloud, days, everyone, prices=read_prices(prices)), f'no transform job of fea in the last {days:g} days')

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['QUIET', 'Video', 'Rate', 'FPS', 'Overwrite', 'Megapixels', 'PixelAspect', 'Rotate', 'Geometry', 'Bucket', 'Region',
-           'Role', 'with_example', 'tell', 'tell_file', 'wants_progress', 'print_table', 'parse_fps',
-           'find_result_folder', 'find_timeline', 'open_baseline', 'connect_place']
+           'Role', 'VpcConfig', 'KmsKey', 'Isolated', 'Tag', 'with_example', 'tell', 'tell_file', 'wants_progress',
+           'print_table', 'parse_fps', 'find_result_folder', 'find_timeline', 'open_baseline', 'connect_place']
 
 # %% ../../nbs/cli/01_options.ipynb #d84286fd
 import tempfile
@@ -21,6 +21,7 @@ from ..video.limits import MAX_MEGAPIXELS, MEGAPIXELS_VARIABLE
 
 if TYPE_CHECKING:
     import pandas as pd
+    from fea.aws.protection import Protection
     from fea.aws.session import Cloud
     from fea.drift.baseline import Baseline
 
@@ -131,19 +132,31 @@ def open_baseline(
         return read_baseline(inside)
 
 # %% ../../nbs/cli/01_options.ipynb #2c897d40
-Bucket = Annotated[str, typer.Option(envvar='FEA_BUCKET', help='Place of all that fea keeps in S3: s3://bucket/folder.', show_default=False)]
+Bucket = Annotated[str, typer.Option(envvar='FEA_BUCKET', help='Place of all that fea keeps in S3: s3://bucket/folder.',
+                                      show_default='in Studio, s3://sagemaker-REGION-ACCOUNT/fea')]
 
 Region = Annotated[str|None, typer.Option(help='AWS region.', show_default='of your AWS profile')]
 
 Role = Annotated[str|None, typer.Option(envvar='SAGEMAKER_ROLE', help='ARN of the role that SageMaker works under.', show_default='in Studio, of the notebook')]
 
+# %% ../../nbs/cli/01_options.ipynb #eeb37443
+VpcConfig = Annotated[str, typer.Option('--vpc-config', metavar='IDS', help='Subnets and security groups for containers, with commas between.',
+                                        show_default="AWS's own network")]
+KmsKey = Annotated[str, typer.Option('--kms-key', metavar='KEY', help='KMS key for all that is stored: id, ARN or alias/NAME.', show_default="AWS's own key")]
+Isolated = Annotated[bool, typer.Option('--isolated', help='Containers without any network.')]
+Tag = Annotated[list[str]|None, typer.Option('--tag', metavar='NAME=VALUE', help='On all that is made; may be repeated.', show_default=False)]
+
 def connect_place(
-    bucket:str, # 's3://bucket/folder'
+    bucket:str, # 's3://bucket/folder'; '': in Studio, the default one
     region:str|None, # None: as the environment says
     role:str|None=None, # ARN
     need_role:bool=False, # Whether models or jobs will be created
+    writes:bool|None=None, # Whether something will be written; None: as `need_role`
+    protection:'Protection|None'=None, # Network, key and tags; None: none
 )->'Cloud': # Checked
     "Connect, with a sentence for a missing bucket"
-    if not bucket: raise InputError('no place in S3; give --bucket s3://bucket/folder or set FEA_BUCKET')
-    from fea.aws.session import connect
-    return connect(bucket, role, region, need_role=need_role)
+    from fea.aws.protection import NO_RULES
+    from fea.aws.session import connect, studio_place
+    place = bucket or studio_place()
+    if not place: raise InputError('no place in S3; give --bucket s3://bucket/folder or set FEA_BUCKET')
+    return connect(place, role, region, need_role=need_role, writes=writes, protection=protection or NO_RULES)
