@@ -14,6 +14,7 @@ import typer
 from fea.cli.options import (
     FPS, Overwrite, Rate, Video, find_result_folder, find_timeline, open_baseline, tell, tell_file, wants_progress, with_example,
 )
+from .outcome import describe_findings
 from ..core.defaults import STUDY_FPS
 from ..core.errors import InputError
 
@@ -66,7 +67,9 @@ def report(
     folder.mkdir(parents=True, exist_ok=True)
     more = _compare_with_baseline(table, video, known) if known else None
     quality = frame_quality(table, video, progress=wants_progress())
-    tell_file(write_report(table, folder/'report.html', video, embed, quality, overwrite, more))
+    page = write_report(table, folder/'report.html', video, embed, quality, overwrite, more)
+    tell(describe_findings(video.name, table))
+    tell_file(page)
 
 # %% ../../nbs/cli/05_view.ipynb #f2844dba
 @commands.command(help=with_example("""Draw boxes, numbers and
@@ -86,7 +89,9 @@ def annotate(
     table = find_timeline(video, timeline, folder, fps, overwrite)
     folder.mkdir(parents=True, exist_ok=True)
     name = 'blurred.mp4' if blur else 'annotated.mp4'
-    tell_file(annotate_video(video, table, folder/name, blur, overwrite, wants_progress(), points))
+    drawn = annotate_video(video, table, folder/name, blur, overwrite, wants_progress(), points)
+    tell(describe_findings(video.name, table))
+    tell_file(drawn)
 
 # %% ../../nbs/cli/05_view.ipynb #37daefc3
 def _given_options(

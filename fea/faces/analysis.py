@@ -94,7 +94,8 @@ def describe_analysis(
     path = Path(info.path)
     return {'fea': fea.__version__, 'complete': False, 'reason': 'still running',
             'source': {'name': path.name, 'sha256': source_checksum(path), 'kind': info.kind, 'width': info.width, 'height': info.height,
-                       'rotation': info.rotation, 'fps': info.fps} | info.details(),
+                       'rotation': info.rotation, 'fps': info.fps, 'duration': None if info.duration is None else round(info.duration, 3)}
+                      | info.details(),
             'settings': asdict(settings) | {'fps': settings.fps or 'all', 'geometry': settings.measures, 'min_face': MIN_FACE, 'crop_scale': CROP_SCALE},
             'model': {'version': classifier.meta.version, 'sha256': classifier.meta.sha256},
             'detector': {'name': detector.name, 'sha256': checksum(detector)},
