@@ -30,6 +30,7 @@ from .faces.detection import DETECTOR_MODEL, LONG_SIDE, SCORE_THRESHOLD
 from .faces.mesh import BLENDSHAPES
 from .faces.quality import find_rotation, rotation_note
 from .faces.tracking import FaceTracker
+from .faces.yunet import open_network
 from .timeline.results import RESULT, TimelineWriter, earlier_settings, read_finished
 from .timeline.table import make_timeline, require_pyarrow
 from .video.inputs import find_sources, result_folders
@@ -65,6 +66,7 @@ def analyze(
     check_analysis(video, fps, out, settings)
     state, info, classifier = source_state(video), probe_source(video, settings.view), classifier or Classifier()
     finder = Path(detector) if detector is not None else model_path(DETECTOR_MODEL)
+    if detector is not None: open_network(finder) # refuses what is none
     metadata = describe_analysis(info, settings, classifier, consent, finder)
     if out is not None and resume and (Path(out)/f'{RESULT}.{kind}').exists(): return read_finished(Path(out)/f'{RESULT}.{kind}', metadata)
     writer = None if out is None else TimelineWriter(out, kind, metadata, overwrite, resume, BLENDSHAPES if blendshapes else ())

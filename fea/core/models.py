@@ -30,6 +30,10 @@ def check_model(
 )->Path: # The same path
     "Compare a file with the list beside it; raises `ModelError` when it is not listed, not readable or altered"
     wanted = read_checksums(path.parent).get(path.name)
+    if not path.exists():
+        others = ', '.join(sorted(other.name for other in path.parent.glob('*.onnx'))) or 'no model'
+        raise ModelError(f"{path.name}: missing in {path.parent.name}/, which holds {others}. "
+                         "If another version of fea made it: make it anew with `fea package`; else reinstall fea.")
     if wanted is None: raise ModelError(f"{path.name}: not listed in {path.parent.name}/SHA256SUMS, so it cannot be trusted.")
     try: found = checksum(path)
     except OSError as e: raise ModelError(f"{path.name}: not readable ({type(e).__name__}) in {path.parent.name}/.") from e
