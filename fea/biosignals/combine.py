@@ -18,7 +18,7 @@ import pandas as pd
 
 import fea
 from .alignment import Alignment, align_by_clock, align_by_frames, align_by_markers, align_by_offset, check_alignment
-from .artefacts import mark_recording, mark_timeline
+from .artefacts import mark_recording
 from .body import BODY_COLUMNS, Body, bin_body, read_body, sample_body
 from .moments import Moments, describe_moments, expression_onsets, find_moments, skin_spans
 from .plane import circumplex
@@ -30,6 +30,7 @@ from ..recordings.files import read_recording
 from ..recordings.processing import bin_edges
 from ..recordings.signals import Recording, make_markers
 from ..study.curves import LEAST_SEEN, respondent_faces, sampling_rate
+from ..timeline.artefacts import mark_timeline
 from ..timeline.table import MEASURES, bin_timeline, still_spans, write_timeline
 
 # %% ../../nbs/biosignals/16_combine.ipynb #f2316f37

@@ -211,11 +211,20 @@ def plot_events(
             ax.fill_between(curve.time, curve.low, curve.high, color=colour, alpha=.25, lw=0)
             ax.plot(curve.time, curve['mean'], color=colour)
             if not column: ax.set_ylabel(label)
-            if not row and len(curve): ax.set_title(f'{name}: {curve.n.max()} people, {curve.events.iloc[0]} events', fontsize=9)
+            counts = f'{_counted(curve.n.max(), "person", "people")}, {_counted(curve.events.iloc[0], "event", "events")}' if len(curve) else ''
+            if not row and counts: ax.set_title(f'{name}: {counts}', fontsize=9)
         for ax in axes[-1]: ax.set_xlabel('s from the event')
         figure.align_ylabels(axes[:, 0])
         figure.legend(*_event_legend(baseline), loc='outside lower center', ncols=3 if len(names) > 1 else 1, fontsize=8)
     return figure
+
+def _counted(
+    n:int, # How many
+    one:str, # The word for one
+    several:str, # And for more
+)->str: # For example '1 person'
+    "A number with its noun"
+    return f'{n} {one if n == 1 else several}'
 
 def _event_legend(
     baseline:tuple[float, float], # s before the event

@@ -21,6 +21,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from .body import BODY_COLUMNS
 from .combine import Biosignals
+from .events import EventAverages, plot_events
 from .moments import RESPONSE_WINDOW, describe_moments
 from .plane import plot_circumplex
 from ..core.errors import InputError
@@ -204,6 +205,7 @@ def _plane_picture(
 # %% ../../nbs/biosignals/17_page.ipynb #3621ae76
 def _render_section(
     found:Biosignals, # From `combine`
+    around:EventAverages|None=None, # Averages around events; None: none were asked for
 )->str: # HTML
     "The body's section of a page"
     shown = 'Expressions, skin conductance and the other signals over the time of the video; the tables say the same in numbers'
@@ -211,7 +213,17 @@ def _render_section(
     return render_part(
         'body_section.html', joint=draw_versions(partial(_draw_joint, found), shown), plane=_plane_picture(found), tested=said,
         window=f'{RESPONSE_WINDOW[0]:g} to {RESPONSE_WINDOW[1]:g}', moments=_moment_rows(found), channels=_channel_rows(found),
-        notes=[note for note in found.notes if note != said])
+        notes=[note for note in found.notes if note != said], events=None if around is None else draw_versions(partial(_draw_events, around), _EVENT_WORDS),
+        event_notes=[] if around is None else list(around.notes))
+
+_EVENT_WORDS = 'Mean of face, skin and heart in the seconds around each kind of event, beside what other moments of the recording give'
+
+def _draw_events(
+    around:EventAverages, # From `average_events`
+    narrow:bool, # For a small screen: the same
+)->Figure: # In the page's colours, which it can turn dark
+    "Averages around events for a page"
+    return plot_events(around)
 
 # %% ../../nbs/biosignals/17_page.ipynb #d54ec073
 def write_picture(
@@ -227,6 +239,7 @@ def write_page(
     out:str|Path, # Where to, `.html`; an older one is replaced
     video:str|Path|None=None, # The video of the timeline; None: curves alone
     home:str|Path|None=None, # Folder where the page will be opened, if it is moved there after it was written
+    around:EventAverages|None=None, # Averages around events; None: none were asked for
 )->Path: # The file written
     "The page of `fea report` with the body's section; raises `InputError` or `OutputError`"
-    return write_report(found.timeline, out, video, overwrite=True, more={'body': ('Face and body', _render_section(found))}, home=home)
+    return write_report(found.timeline, out, video, overwrite=True, more={'body': ('Face and body', _render_section(found, around))}, home=home)

@@ -17,6 +17,7 @@ from ..core.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
     from fea.biosignals.combine import Clocks
 
 # %% ../../nbs/cli/06_biosignals.ipynb #5ee6bff2
@@ -33,6 +34,13 @@ _Columns = Annotated[list[str]|None, typer.Option('--column', metavar='NAME[=KIN
 _TableRate = Annotated[float|None, typer.Option('--rate', metavar='HZ', help='Samples a second of a plain table without a column of time.', show_default=False)]
 _Edge = Annotated[str, typer.Option(help='Which changes of a trigger line are markers: auto, rising or falling.')]
 _Stream = Annotated[str|None, typer.Option(help="The recording's stream whose markers count.", show_default='all')]
+_Artefacts = Annotated[Path|None, typer.Option(readable=False, metavar='FILE.csv', show_default=False, help='Stretches to leave out: a CSV with start, end '
+                                               '(s of the video) and, if wanted, respondent, signal (face, skin, heart, eeg, all, or a channel), reason.')]
+_Decomposition = Annotated[str, typer.Option(help='How the level of the skin is found: straight (from trough to trough), or as NeuroKit2 does by highpass, '
+                                             'smoothmedian, sparse or cvxeda (the last two need cvxopt).')]
+_Around = Annotated[list[str]|None, typer.Option('--around', metavar='EVENT', show_default=False, help='Average face, skin and heart around events: markers '
+                                                 '(those of the recording), an expression like Happy, or a CSV with time (s) and label; may be repeated.')]
+_Surrogates = Annotated[str, typer.Option(help='What chance is for faces and skins together: the skins of the other respondents, or shifts within each.')]
 
 # %% ../../nbs/cli/06_biosignals.ipynb #88bff575
 def _parse_pairs(
@@ -95,6 +103,19 @@ def frame_times(
     index = index_packets(video)
     return np.array([index.clock.seconds(int(stamp)) for stamp in index.shown_pts()])
 
+# %% ../../nbs/cli/06_biosignals.ipynb #268ccf36
+def _read_marks(
+    path:Path|None, # A CSV; None: nothing is marked
+    viewer:str, # Whose
+)->'pd.DataFrame|None': # What is spoilt of this viewer; None: nothing is marked
+    "Marked stretches of one viewer, with a word where none of them is meant"
+    from fea.timeline.artefacts import artefacts_of, read_artefacts
+    if path is None: return None
+    every = read_artefacts(path)
+    own = artefacts_of(every, viewer)
+    if len(every) and not len(own): tell(f"- {path.name}: marks others than '{viewer}'; nothing was left out")
+    return own
+
 # %% ../../nbs/cli/06_biosignals.ipynb #fc2ec791
 def _viewer_name(
     video:Path, # A video or its timeline
@@ -123,38 +144,49 @@ def biosignals(
     rate:_TableRate=None, # Of a table that does not say
     column:_Columns=None, # Of a table
     edge:_Edge='auto', # Of trigger lines
+    artefacts:_Artefacts=None, # What is spoilt
+    around:_Around=None, # What to average around
     fps:Rate=f'{STUDY_FPS:g}', # Sampling rate
     width:_Bin=1., # Of the tables
     mains:_Mains=50, # Power line
     threshold:_Threshold=.05, # Of the skin
+    decomposition:_Decomposition='straight', # Of the skin
     out:Annotated[Path, typer.Option(help='Folder of the results; the video gets a folder in it.')]=Path('fea_results'), # Where to
     overwrite:Overwrite=False, # Older results
 )->None:
     "Write tables, picture and page"
     from fea.biosignals.combine import BIOSIGNAL_FILES, check_body_settings, refuse_old_results, run_biosignals
     from fea.biosignals.page import write_page, write_picture
-    from fea.core.files import replacing_files
+    from fea.biosignals.study import EVENT_FILES, average_around, check_around, check_markers, write_events
+    from fea.core.files import refuse_existing, replacing_files
     from fea.recordings.files import read_recording
     ready = video.suffix.lower() in ('.csv', '.parquet')
     title = _viewer_name(video)
     folder = out/title if ready else find_result_folder(video, out)
-    check_body_settings(width, mains, threshold)
+    check_body_settings(width, mains, threshold, decomposition)
     refuse_old_results(folder, overwrite)
+    check_around(around or [])
+    if around: refuse_existing(*(folder/name for name in EVENT_FILES), overwrite=overwrite, advice='choose another folder, or allow overwriting')
+    marks = _read_marks(artefacts, title)
     clocks = _chosen_clocks(offset, video_started, markers, frames, zone, near, stream, video)
     units, names = _parse_pairs(unit, '--unit', 'eda=nS'), _parse_pairs(channel, '--channel', 'Aux1=eda')
     body = read_recording(recording, None, units, names, rate, _parse_columns(column), edge) # before the video, which takes longer
+    if 'markers' in (around or []): check_markers([body])
     timeline = find_timeline(video, video if ready else None, folder, fps, overwrite)
-    with replacing_files(folder, 'biosignals') as new:
-        found = run_biosignals(timeline, body, new, clocks, width, None, mains, threshold, units=units, names=names)
+    with replacing_files(folder, 'biosignals', [folder/name for name in EVENT_FILES if (folder/name).exists()]) as new:
+        found = run_biosignals(timeline, body, new, clocks, width, None, mains, threshold, False, units, names, decomposition, marks)
+        averages = average_around({title: found}, around or [])
+        if averages: write_events(averages, new)
         write_picture(found, new/'biosignals.png', title)
-        write_page(found, new/'biosignals.html', None if ready else video, folder)
-    for note in found.notes: tell(f'- {note}')
-    for name in (*BIOSIGNAL_FILES, 'biosignals.png', 'biosignals.html'): tell_file(folder/name)
+        write_page(found, new/'biosignals.html', None if ready else video, folder, averages)
+    for note in (*found.notes, *(averages.notes if averages else ())): tell(f'- {note}')
+    for name in (*BIOSIGNAL_FILES, *(EVENT_FILES if averages else ()), 'biosignals.png', 'biosignals.html'): tell_file(folder/name)
 
 # %% ../../nbs/cli/06_biosignals.ipynb #fbfffcf6
 @commands.command('biosignals-study', help=with_example(
     """Curves of face, skin, heart and EEG over many viewers of one film, from a manifest: a CSV with respondent, timeline, recording and one of offset,
-video_started, markers (extra: biosignals). --unit, --channel, --rate, --column, --edge and --stream hold for all recordings of the study.""",
+video_started, markers (extra: biosignals). --unit, --channel, --rate, --column, --edge and --stream hold for all recordings of the study;
+times of --around are of the film.""",
     'fea biosignals-study viewers.csv --out body'))
 def biosignals_study(
     manifest:Annotated[Path, typer.Argument(readable=False, metavar='MANIFEST', help='CSV of who was recorded where.', show_default=False)], # Who
@@ -165,19 +197,27 @@ def biosignals_study(
     rate:_TableRate=None, # In all recordings
     column:_Columns=None, # In all recordings
     edge:_Edge='auto', # In all recordings
+    artefacts:_Artefacts=None, # What is spoilt
+    around:_Around=None, # What to average around
+    surrogates:_Surrogates='respondents', # Chance
     width:_Bin=1., # Of the curves
     mains:_Mains=50, # Power line
     threshold:_Threshold=.05, # Of the skin
+    decomposition:_Decomposition='straight', # Of the skin
     overwrite:Overwrite=False, # Older results
 )->None:
     "Write curves and picture"
-    from fea.biosignals.study import STUDY_FILES, run_body_study
+    from fea.biosignals.study import EVENT_FILES, STUDY_FILES, run_body_study
+    from fea.timeline.artefacts import read_artefacts
     units, names = _parse_pairs(unit, '--unit', 'eda=nS'), _parse_pairs(channel, '--channel', 'Aux1=eda')
     study = run_body_study(manifest, out, width, overwrite, mains=mains, threshold=threshold, units=units, names=names, stream=stream,
-                           rate=rate, columns=_parse_columns(column), edge=edge, progress=wants_progress())
+                           rate=rate, columns=_parse_columns(column), edge=edge, progress=wants_progress(), decomposition=decomposition,
+                           artefacts=None if artefacts is None else read_artefacts(artefacts), around=around or [], surrogates=surrogates)
     for line in study.respondents[~study.respondents.included].itertuples(index=False): tell(f'left out: {line.respondent}: {line.reason}')
     if study.moments: tell(study.moments.text)
-    for name in STUDY_FILES: tell_file(out/name)
+    for note in study.around.notes if study.around else (): tell(f'- {note}')
+    for name in (*STUDY_FILES, 'synchrony.png', *EVENT_FILES):
+        if (out/name).exists(): tell_file(out/name)
 
 # %% ../../nbs/cli/06_biosignals.ipynb #731cc5cc
 @commands.command('export-bids', help=with_example("""Write a study as a BIDS dataset: timelines, events and signals of the body on one clock, for

@@ -140,10 +140,12 @@ def _write_config(
 )->None:
     "Write a `study.toml`"
     from fea.study.plan import write_plan
-    tell_file(write_plan(file, manifest, overwrite, **{name: value for name, value in values.items() if name != 'segments'}))
+    tell_file(write_plan(file, manifest, overwrite, **{name: value for name, value in values.items() if name not in ('segments', 'artefacts')}))
 
 # %% ../../nbs/cli/05_view.ipynb #66d6088d
 _Manifest = Annotated[Path|None, typer.Argument(readable=False, metavar='MANIFEST', help='CSV of who watched what, or a study.toml.', show_default=False)]
+_Marks = Annotated[Path|None, typer.Option(readable=False, metavar='FILE.csv', show_default=False, help='Stretches to leave out: a CSV with start, end '
+                                           '(s of the video) and, if wanted, respondent, stimulus, signal (face or all), reason.')]
 _Template = Annotated[Path|None, typer.Option(help='Write a commented study.toml with these options to this file, and run nothing.', show_default=False)]
 
 @commands.command(help=with_example("""Curves and comparisons
@@ -157,6 +159,7 @@ def study(
     write_config:_Template=None, # A plan
     check:Annotated[bool, typer.Option('--check', help='Check a study.toml and its manifest, say its SHA-256, and run nothing.')]=False, # A plan
     segments:Annotated[Path|None, typer.Option(readable=False, help='CSV of scenes: start, end, label; with several stimuli also stimulus.')]=None, # Scenes
+    artefacts:_Marks=None, # What is spoilt
     fps:Annotated[float, typer.Option(help='Stills per second for videos that have to be analysed.')]=STUDY_FPS, # Sampling rate
     bin:Annotated[float, typer.Option(help='Width of a bin of the curves, s.')]=1., # Clock
     compare:Annotated[list[str]|None, typer.Option(help="'A vs B', two stimuli or groups; may be repeated.", show_default='all pairs')]=None, # Which
@@ -175,8 +178,8 @@ def study(
     from fea.study.run import run_study
     zero = float(baseline) if baseline and baseline.replace('.', '', 1).isdecimal() else baseline
     pairs = [parse_pair(text) for text in compare] if compare else None
-    values:dict[str, Any] = {'segments': segments, 'compare': pairs, 'consent': consent or None, 'fps': fps, 'bin': bin, 'baseline': zero,
-                             'threshold': threshold, 'min_valid': min_valid, 'min_carried': min_carried, 'families': families}
+    values:dict[str, Any] = {'segments': segments, 'artefacts': artefacts, 'compare': pairs, 'consent': consent or None, 'fps': fps, 'bin': bin,
+                             'baseline': zero, 'threshold': threshold, 'min_valid': min_valid, 'min_carried': min_carried, 'families': families}
     if write_config is not None: return _write_config(write_config, manifest, values, overwrite)
     if manifest is None: raise InputError('who watched what? Give a manifest (CSV) or a study.toml; fea study --write-config study.toml writes one to fill in')
     if manifest.suffix.lower() == '.toml': return _run_config(context, manifest, values, check)

@@ -269,12 +269,12 @@ def _nearest(
 # %% ../../nbs/study/09_plan.ipynb #99a94dd1
 def find_deviations(
     plan:StudyPlan, # From `read_plan`
-    overrides:Mapping[str, Any], # Settings, `compare`, `segments` and `consent` that are given elsewhere
+    overrides:Mapping[str, Any], # Settings, `compare`, `segments`, `artefacts` and `consent` that are given elsewhere
 )->list[dict[str, Any]]: # `setting`, `registered`, `used`; JSON-able
     "What is not done as it was written down"
     known = {f.name: f.default for f in fields(StudySettings)} | plan.settings
     planned = 'none' if plan.segments is None else f'in {plan.file.name}'
-    known |= {'compare': plan.compare, 'segments': planned, 'consent': plan.values.get('consent')}
+    known |= {'compare': plan.compare, 'segments': planned, 'consent': plan.values.get('consent'), 'artefacts': None}
     def plain(name:str, value:Any)->Any:
         if name == 'compare': return 'all pairs' if value is None else [f'{a} vs {b}' for a, b in value]
         if isinstance(value, Path): return value.name # the result holds no folder of this machine

@@ -29,6 +29,7 @@ from fea.study.scores import (
     CLOSING, OPENING, SCORES, StudySettings, curve_table, find_curve_peaks, percentage_table, respondent_scores, score_table, segment_table,
 )
 from .synchrony import compute_synchrony
+from ..timeline.artefacts import artefacts_of, mark_timeline
 from ..timeline.table import has_geometry
 from ..video.sources import check_fps
 
@@ -104,12 +105,24 @@ def measure_respondent(
             'valid_share': round(valid_share(rows, rate, duration), 4), 'others_share': round(others / max(1, part.frame.nunique()), 4),
             **geometry_figures(rows, rate), 'values': bin_values(rows, rate, row.offset, duration, settings.bin)}
 
+# %% ../../nbs/study/05_respondents.ipynb #d4d8dc4b
+def _without_artefacts(
+    recording:Recording, # As read
+    row:Any, # Of the manifest
+    artefacts:pd.DataFrame|None, # From `read_artefacts`; None: nothing is marked
+)->tuple[pd.DataFrame|None, str]: # The timeline of the row, and what was left out, in words
+    "What counts of a recording for one respondent and stimulus"
+    if recording.timeline is None or artefacts is None: return recording.timeline, ''
+    timeline, notes = mark_timeline(recording.timeline, artefacts_of(artefacts, row.respondent, row.stimulus))
+    return timeline, '; '.join(notes)
+
 # %% ../../nbs/study/05_respondents.ipynb #f501a8da
 def _resting_faces(
     manifest:pd.DataFrame, # From `read_manifest`
     recordings:Mapping[str, Recording], # By path
     durations:Mapping[str, float], # s, by stimulus
     settings:StudySettings, # Of the study
+    artefacts:pd.DataFrame|None=None, # What is spoilt, from `read_artefacts`
 )->dict[int, np.ndarray|None]: # By row of the manifest; None where the neutral time was hardly seen
     "The resting face that is taken off each row's curve"
     base, found = settings.baseline, dict[int, np.ndarray|None]()
@@ -118,7 +131,7 @@ def _resting_faces(
     neutral = {r.respondent: r for r in every if r.stimulus == base}
     for row in every:
         source:Any = neutral.get(row.respondent) if isinstance(base, str) else row
-        timeline, found[row.Index] = None if source is None else recordings[source.video].timeline, None
+        timeline, found[row.Index] = None if source is None else _without_artefacts(recordings[source.video], source, artefacts)[0], None
         if timeline is not None:
             start, end = (source.offset, source.offset + durations[base]) if isinstance(base, str) else (max(0., row.offset - base), row.offset)
             rows = respondent_rows(timeline, start, end, _known_faces(source))
@@ -139,14 +152,15 @@ def collect_traces(
     recordings:Mapping[str, Recording], # By path
     durations:Mapping[str, float], # s, by stimulus
     settings:StudySettings, # Of the study
+    artefacts:pd.DataFrame|None=None, # What is spoilt, from `read_artefacts`; times of the videos
 )->tuple[pd.DataFrame, dict[str, Traces]]: # The table of respondents, with `included` and `reason`; curves of the included by stimulus
     "Put everybody on the clock and apply the rule"
-    rest, rows, curves = _resting_faces(manifest, recordings, durations, settings), [], dict[str, dict[str, np.ndarray]]()
+    rest, rows, curves = _resting_faces(manifest, recordings, durations, settings, artefacts), [], dict[str, dict[str, np.ndarray]]()
     levels = dict[str, list[np.ndarray]]()
     every:list[Any] = list(manifest.itertuples())
     for row in every:
         recording, level = recordings[row.video], rest[row.Index]
-        timeline, usable = recording.timeline, recording.timeline is not None and row.stimulus in durations
+        (timeline, spoilt), usable = _without_artefacts(recording, row, artefacts), recording.timeline is not None and row.stimulus in durations
         seen = {'valid_share': 0.} if timeline is None or not usable else measure_respondent(timeline, row, durations[row.stimulus], settings)
         reason = '' if usable else recording.note or 'nothing could be read'
         if usable and seen['valid_share'] < settings.min_valid:
@@ -155,7 +169,8 @@ def collect_traces(
         if not reason and level is not None:
             curves.setdefault(row.stimulus, {})[row.respondent] = seen['values'] - level
             levels.setdefault(row.stimulus, []).append(level)
-        rows.append({k: v for k, v in seen.items() if k != 'values'} | {'included': not reason, 'reason': reason, 'note': recording.note if usable else ''})
+        note = '; '.join(text for text in (recording.note, spoilt) if text) if usable else ''
+        rows.append({k: v for k, v in seen.items() if k != 'values'} | {'included': not reason, 'reason': reason, 'note': note})
     table = manifest.drop(columns=['duration', 'face']).reset_index(drop=True).join(pd.DataFrame(rows))
     studied = [s for s in dict.fromkeys(manifest.stimulus) if s != settings.baseline]
     empty = [s for s in studied if s not in curves]

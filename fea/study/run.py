@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from ..core.errors import InputError, OutputError, writing
-from ..core.files import finish_replacing, replace_file, replacing_files
+from ..core.files import finish_replacing, replace_file, replacing_files, source_checksum
 from ..core.tables import format_table
 from ..faces.classifier import Classifier
 from .comparisons import choose_comparisons
@@ -24,6 +24,7 @@ from .manifest import find_durations, read_manifest, read_recordings
 from .respondents import Study, check_settings, compute_study, describe_study, collect_traces
 from .scores import StudySettings, check_segments, read_segments
 from .synchrony import describe_synchrony
+from ..timeline.artefacts import check_respondents, read_artefacts
 from ..timeline.table import require_pyarrow
 
 # %% ../../nbs/study/08_run.ipynb #4d8f2b4d
@@ -81,12 +82,21 @@ def _find_scenes(
     if not isinstance(segments, pd.DataFrame): return read_segments(segments, durations)
     return check_segments(segments, durations, segments.attrs.get('file', 'segments'), segments.attrs.get('places'))
 
+# %% ../../nbs/study/08_run.ipynb #6c09a534
+def _describe_marks(
+    path:str|Path|None, # Of the file; None: nothing is marked
+    marks:pd.DataFrame|None, # What it says
+)->dict[str, Any]|None: # JSON-able
+    "Which stretches were left out, for the record"
+    return None if path is None or marks is None else {'file': Path(path).name, 'sha256': source_checksum(path), 'stretches': len(marks)}
+
 # %% ../../nbs/study/08_run.ipynb #76d4e4b0
 def run_study(
     manifest:str|Path|pd.DataFrame, # A CSV, see above; or a table from `check_manifest`
     out:str|Path, # Folder of the results; a study that lies there is brought up to date
     *,
     segments:str|Path|pd.DataFrame|None=None, # A CSV of scenes; or a table as from `read_segments`
+    artefacts:str|Path|None=None, # A CSV of stretches that are left out, see `read_artefacts`; times of the videos
     compare:Sequence[tuple[str, str]]|None=None, # Pairs of stimuli or of groups; None: all; empty: none
     kind:str='csv', # 'csv' or 'parquet' (extra `parquet`), of the tables
     report:bool=True, # Also write `report.html` and the figures
@@ -104,14 +114,17 @@ def run_study(
     if kind not in ('csv', 'parquet'): raise InputError(f"format {kind!r} is neither 'csv' nor 'parquet'")
     if kind == 'parquet': require_pyarrow()
     if out.exists() and not out.is_dir(): raise OutputError(f'{out}: is a file; choose another folder (--out)')
+    marks = None if artefacts is None else read_artefacts(artefacts)
+    if marks is not None: check_respondents(marks, table.respondent.tolist(), table.stimulus.tolist())
     with writing(out): out.mkdir(parents=True, exist_ok=True)
     recordings = read_recordings(table, out, chosen, progress, classifier=classifier, consent=consent)
     durations = find_durations(table, recordings)
-    people, traces = collect_traces(table, recordings, durations, chosen)
+    people, traces = collect_traces(table, recordings, durations, chosen, marks)
     scenes = _find_scenes(segments, {s: durations[s] for s in traces})
     questions = choose_comparisons(compare, people, list(traces))
     tables = compute_study(traces, people, questions, scenes, chosen)
     about = describe_study(table.attrs['file'], chosen, durations, people, recordings, questions, consent) | dict(record or {})
+    about['artefacts'] = _describe_marks(artefacts, marks)
     about['synchrony'] = describe_synchrony(tables['synchrony'])
     study = Study(out, about, **tables, analysed=[v for v, r in recordings.items() if r.analysed])
     _write_study(study, kind, overwrite, report, long)
