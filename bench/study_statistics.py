@@ -3,7 +3,8 @@
 
 Draws studies of which everything is known, and counts: how often the 95 % interval of a mean holds it (coverage); how often groups or films without
 a difference have a bin that is called different (differences); how often a real difference is found (power); how often a whole study without a
-difference reports one (study); and how often recordings of the same kind of people raise an alarm because some are longer (drift). The generators are
+difference reports one (study); how often recordings of the same kind of people raise an alarm because some are longer (drift); how often strangers are
+called in step (synchrony), a film that faces and skins share a relation within people (moments), and lopsided differences real (skewed). The generators are
 written with NumPy alone and know nothing of the methods. Finished parts stand in bench/.cache/study_statistics.jsonl and are not computed again
 (--fresh: they are); the whole takes about ten minutes on one core. Prints Markdown. `--small` shows in seconds that everything works.
 """
@@ -169,10 +170,91 @@ def drift(effort:dict[str, int], seed:int=5)->Iterator[dict[str, object]]:
         yield {'baseline': f'{n} of {long} stills', 'batch': f'{m} of {short}'} | {k: round(v / effort['checks'], 4) for k, v in said.items()}
 
 
-PARTS:dict[str, Callable[..., Iterator[dict[str, object]]]] = {'coverage': coverage, 'differences': differences, 'power': power, 'study': study, 'drift': drift}
+def _strangers(rng:np.random.Generator, kind:str, n:int, bins:int)->np.ndarray: # Curves of people who have nothing to do with each other
+    made, keep = np.zeros((n, bins + 200)), {'memory of 2 s': .5, 'memory of 10 s': .9, 'memory of 33 s': .97, 'random walk': 1.}.get(kind, .9)
+    if kind == 'rare smiles':
+        times, made = np.arange(bins) + .5, rng.normal(.05, .02, (n, bins))
+        for curve in made:
+            for at in rng.uniform(0, bins, 1 + rng.poisson(bins / 30)): curve += rng.uniform(.2, .9) * (np.abs(times - at) < rng.uniform(1, 4))
+        return made
+    for t in range(1, bins + 200): made[:, t] = keep * made[:, t - 1] + rng.normal(size=n)
+    made = made[:, 200:]
+    if kind == 'a quarter missing':
+        for curve, at in zip(made, rng.integers(0, bins - bins // 4, n), strict=True): curve[at:at + bins // 4] = np.nan
+    return made
+
+
+def synchrony(effort:dict[str, int], seed:int=6)->Iterator[dict[str, object]]:
+    "Inter-subject correlation of strangers, bins of a second: share of films with p <= .05, and of films with such a window"
+    from fea.study.synchrony import measure_synchrony
+    for n, bins in effort.get('films', ((5, 60), (10, 60), (30, 60), (10, 30), (10, 180))):
+        for kind in ('memory of 2 s', 'memory of 10 s', 'memory of 33 s', 'random walk', 'rare smiles', 'a quarter missing'):
+            rng, film, window = np.random.default_rng([seed, n, bins]), 0, 0
+            for i in range(effort['studies']):
+                found = measure_synchrony(range(n), _strangers(rng, kind, n, bins), 1., draws=effort['draws'], seed=i)
+                film, window = film + (found.p <= .05), window + bool((found.windows.p_adjusted <= .05).any())
+            hits = (('film', film), ('any window', window))
+            yield {'people': str(n), 'bins': str(bins), 'curves': kind} | {k: round(v / effort['studies'], 4) for k, v in hits}
+
+
+def moments(effort:dict[str, int], seed:int=7)->Iterator[dict[str, object]]:
+    "Faces and skins of eight people that have only the film in common: share of studies with p < .05, against shifts and against the others' skins"
+    from fea.biosignals.moments import find_moments
+    from fea.biosignals.pooled import pool_moments
+    rates = {'nothing in common': lambda t: .4 + 0 * t, 'shared decline': lambda t: np.exp(-t / 90),
+             'shared wave': lambda t: .5 + .45 * np.sin(2 * np.pi * t / 75)}
+    def events(rng:np.random.Generator, kind:str, lively:float)->np.ndarray:
+        times = rng.uniform(0, 300, rng.poisson(60))
+        return np.sort(times[rng.random(len(times)) < lively * rates.get(kind, rates['nothing in common'])(times)])
+    for kind in (*rates, 'lively people'):
+        rng, hits = np.random.default_rng([seed, len(kind)]), np.zeros(2)
+        for _ in range(effort['studies']):
+            people = {}
+            for i in range(8):
+                lively = rng.uniform(.15, 1) if kind == 'lively people' else 1.
+                face, skin = events(rng, kind, lively), events(rng, kind, lively)
+                people[f'S{i}'] = find_moments(face, pd.DataFrame({'onset': skin, 'amplitude': 1.}), np.array([[0., 304.]]), shifts=1000, seed=i)
+            hits += [pool_moments(people, name).p < .05 for name in ('shifts', 'respondents')]
+        yield {'film': kind, 'against shifts': round(hits[0] / effort['studies'], 4), "against the others' skins": round(hits[1] / effort['studies'], 4)}
+
+
+def skewed(effort:dict[str, int], seed:int=8)->Iterator[dict[str, object]]:
+    "Differences within persons with mean 0 and a long tail to one side, one column: share of p <= .05 by sign flips of t and other ways"
+    for n in (10, 20, 40):
+        rng, hits = np.random.default_rng([seed, n]), dict.fromkeys(WITHIN, 0)
+        for _ in range(4 * effort['studies']):
+            d = rng.lognormal(0, 1, n) - np.exp(.5)
+            for name, test in WITHIN.items(): hits[name] += test(d, rng, effort['draws']) <= .05
+        yield {'people': str(n)} | {name: round(count / (4 * effort['studies']), 4) for name, count in hits.items()}
+
+
+def _t(x:np.ndarray)->np.ndarray: # t of each row
+    return x.mean(-1) / (x.std(-1, ddof=1) / np.sqrt(x.shape[-1]) + 1e-12)
+
+def _johnson(x:np.ndarray)->np.ndarray: # Johnson's t, modified for skewness (1978, JASA 73:536)
+    n, mean, spread = x.shape[-1], x.mean(-1), x.std(-1, ddof=1) + 1e-12
+    third = ((x - mean[..., None])**3).mean(-1)
+    return (mean + third / (6 * spread**2 * n) + third / (3 * spread**4) * mean**2) / (spread / np.sqrt(n))
+
+def _flips(statistic:Callable[[np.ndarray], np.ndarray])->Callable[[np.ndarray, np.random.Generator, int], float]:
+    def p(d:np.ndarray, rng:np.random.Generator, draws:int)->float:
+        own, other = np.abs(statistic(d)), np.abs(statistic(d * (rng.integers(0, 2, (draws, len(d))) * 2 - 1)))
+        return float((1 + (other >= own - 1e-9).sum()) / (1 + draws))
+    return p
+
+def _bootstrap_t(d:np.ndarray, rng:np.random.Generator, draws:int)->float: # Two tails of their own, doubled
+    own, other = _t(d), _t(rng.choice(d - d.mean(), (draws, len(d))))
+    return min(1., 2 * float(min((1 + (other >= own).sum()) / (1 + draws), (1 + (other <= own).sum()) / (1 + draws))))
+
+WITHIN:dict[str, Callable[[np.ndarray, np.random.Generator, int], float]] = {'sign flips of t': _flips(_t), "sign flips of Johnson's t": _flips(_johnson),
+                                                                            'bootstrap-t, equal tails': _bootstrap_t}
+
+
+PARTS:dict[str, Callable[..., Iterator[dict[str, object]]]] = {'coverage': coverage, 'differences': differences, 'power': power, 'study': study, 'drift': drift,
+                                                                 'synchrony': synchrony, 'moments': moments, 'skewed': skewed}
 WHOLE = {'intervals': 2000, 'comparisons': 300, 'studies': 200, 'checks': 120, 'draws': 299}
 SMALL = {'intervals': 304, 'comparisons': 40, 'studies': 8, 'checks': 6, 'draws': 199, 'sizes': (5, 10, 20), 'groups': ((8, 24, 3), (12, 12, 1)),
-         'within': ((12, 1),), 'lengths': ((40, 300, 5, 30),)}
+         'within': ((12, 1),), 'lengths': ((40, 300, 5, 30),), 'films': ((8, 60),)}
 
 
 def compute(part:str, effort:dict[str, int], store:Path|None)->pd.DataFrame:

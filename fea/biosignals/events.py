@@ -125,8 +125,10 @@ def _chance_band(
             start, length = track.start[0], track.end[-1] - track.start[0]
             curves.append(_person_mean(cut_epochs(track, start + (times - start + share * length) % length, **options)))
         means.append(_person_mean(np.stack(curves)))
-    low, high = np.nanquantile(np.stack(means), [.025, .975], axis=0)
-    return low, high
+    drawn, ends = np.stack(means), np.full((2, len(means[0])), np.nan)
+    known = np.isfinite(drawn).any(0)
+    if known.any(): ends[:, known] = np.nanquantile(drawn[:, known], [.025, .975], axis=0)
+    return ends[0], ends[1]
 
 def _overlap_note(
     name:str, # Of the event

@@ -119,7 +119,8 @@ _SITE = re.compile(r'(fp|af|f|ft|fc|t|c|tp|cp|p|po|o|i)(?:(?:[1-9]|10)h?|z)|fpz'
 _REFERENCE = re.compile(r'(?:eeg)?[ _.]*[am][12](?:[ _.-]*(?:ref|le))?[ .]*', re.IGNORECASE) # Ears and mastoids, against a common reference
 _DERIVED = {'rate', 'hr', 'bpm', 'quality', 'peak', 'peaks', 'onset', 'onsets', 'offset', 'offsets', 'phase', 'phasic', 'tonic', 'amplitude', 'height',
             'recovery', 'rise', 'risetime', 'rvt', 'trough', 'troughs', 'activity', 'impedance', 'range', 'error', 'valid', 'validity', 'confidence',
-            'reliability', 'estimate', 'status', 'battery', 'marker', 'trigger', 'event', 'timestamp', 'latency'} # Worked out, or a device's state
+            'reliability', 'estimate', 'status', 'battery', 'marker', 'trigger', 'event', 'timestamp', 'latency',
+            'quaternion', 'quaternions'} # Worked out, or a device's state
 _RATES = {'bpm', 'rpm', 'brpm', '1/min', 'hz', '%'} # Units of what was worked out
 _STUCK = r'(?:raw|filt|filtered|clean|signal|data|value|[xyz])' # What stands behind a word without a gap
 _FITTING = {'acc': ('acceleration', 'arbitrary'), 'temp': ('temperature', 'voltage', 'resistance', 'arbitrary'), 'ibi': ('time',),
@@ -143,6 +144,12 @@ def is_reference(
     return bool(_REFERENCE.fullmatch(name.strip()))
 
 # %% ../../nbs/recordings/01_units.ipynb #1883a690
+def _kind_of(
+    words:set[str], # From `_name_words`
+)->str: # A name in `KINDS`; empty when no word says it
+    "The kind that words mean"
+    return next((kind.name for kind in _KIND_TABLE if any(re.fullmatch(f'{known}{_STUCK}?', word) for known in kind.words for word in words)), '')
+
 def guess_kind(
     name:str, # Name of a channel, as its maker wrote it
     unit:str='', # Its unit, as its maker wrote it
@@ -151,7 +158,8 @@ def guess_kind(
     words, label = _name_words(name), parse_unit(unit)
     if words & _DERIVED or label.lower() in _RATES or is_reference(name): return 'other'
     site = name.lower().removeprefix('eeg').strip(' _').removeprefix('raw').strip(' _').split('-')[0].strip(' .')
-    found = next((kind.name for kind in _KIND_TABLE if any(re.fullmatch(f'{known}{_STUCK}?', word) for known in kind.words for word in words)), '')
+    parts = [part for part in re.split(r'[\s_:;,/()\[\]-]+', name) if part]
+    found = next((_kind_of(words) for words in (*map(_name_words, reversed(parts)), words) if _kind_of(words)), '') # GSR Accel X, EDA100C - PPG: the last
     found = found or ('eeg' if _SITE.fullmatch(site) else 'other')
     if found == 'ecg' and 'resp' in words: found = 'resp' # measured with the electrodes of an ECG
     quantity = UNITS[label].quantity if label in UNITS else ''
@@ -232,7 +240,8 @@ def decide_unit(
     if known and len(usual) == 1: return usual[0], f'labelled {label}, but {what} is that of {usual[0]}: read as {usual[0]}'
     if known and not (kind.strict and measure > kind.high):
         return label, f'{what} {label} is not plausible, and no other unit would explain it: is the sensor attached?'
-    if not kind.strict and label not in ('', 'a.u.'): return label, ''
+    if not kind.strict and label in UNITS and label != 'a.u.': return label, ''
+    if not kind.strict and label and label not in UNITS: return 'a.u.', f'the unit {label} is not known: values are in arbitrary units'
     if len(usual) == 1 and label == '' and not any(fits(unit) for unit in kind.doubtful if _is_ordinary(kind, unit, measure)):
         return usual[0], f'no unit given; {what} is that of {usual[0]}: read as {usual[0]}'
     if not kind.strict: return 'a.u.', 'no unit given: values are in arbitrary units'
