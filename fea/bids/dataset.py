@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 import fea
-from .labels import bids_path, check_label, make_labels
+from .labels import bids_path, bids_unit, check_label, make_labels
 from .tables import group_signals, write_physio, write_tsv
 from ..biosignals.alignment import Alignment
 from ..biosignals.combine import align_recording
@@ -32,7 +32,7 @@ from ..study.curves import recording_end
 from ..study.manifest import analysis_folder, read_manifest
 from ..study.plan import find_manifest, read_plan
 from ..timeline.results import RESULT
-from ..timeline.table import COLUMN_TABLE, read_timeline, require_pyarrow
+from ..timeline.table import COLUMN_TABLE, GEOMETRY_TABLE, read_timeline, require_pyarrow
 
 # %% ../../nbs/bids/03_dataset.ipynb #c5cfbeb7
 @dataclass(frozen=True, eq=False)
@@ -164,10 +164,14 @@ _EVENTS:dict[str, Any] = {
     'value': {'Description': 'Label of a marker; seconds since the last beat'}}
 
 def _beh_about(
-    metadata:Mapping[str, Any], # Of the timeline
+    timeline:pd.DataFrame, # Of a video, with its metadata
 )->dict[str, Any]: # For the JSON
     "What the columns of a timeline are, and what made them"
-    columns = {c.name: {'Description': c.meaning, 'Units': c.unit} if c.kind == 'number' else {'Description': f'{c.meaning} ({c.unit})'} for c in COLUMN_TABLE}
+    columns:dict[str, Any] = {str(name): {'Description': 'Added to the timeline'} for name in timeline}
+    for c in (*COLUMN_TABLE, *GEOMETRY_TABLE):
+        if c.name not in columns: continue
+        columns[c.name] = {'Description': c.meaning, 'Units': bids_unit(c.unit)} if c.kind == 'number' else {'Description': f'{c.meaning} ({c.unit})'}
+    metadata = timeline.attrs.get('fea', {})
     model = metadata.get('model', {})
     made = {'Generator': f"fea {metadata.get('fea_version', fea.__version__)}", 'ModelSHA256': model.get('sha256', 'n/a') if isinstance(model, dict) else 'n/a'}
     return {'Description': MEANING, **made, **({'Synthetic': True} if metadata.get('synthetic') else {}), **columns}
@@ -181,7 +185,7 @@ def _write_viewing(
 )->list[str]: # Sentences about what was left out
     "Write the files of one recording; raises `OutputError`"
     def place(suffix:str, **more:str)->Path: return root/bids_path(suffix, **{**labels, **more})
-    write_tsv(viewing.timeline, place('beh.tsv'), {'TaskName': task, **_beh_about(viewing.timeline.attrs.get('fea', {}))})
+    write_tsv(viewing.timeline, place('beh.tsv'), {'TaskName': task, **_beh_about(viewing.timeline)})
     events = _events_of(viewing)
     if len(events): write_tsv(events, place('events.tsv'), {'TaskName': task, **_EVENTS})
     if viewing.body is None or viewing.alignment is None: return []
