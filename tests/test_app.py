@@ -372,7 +372,8 @@ def test_stop_ends_the_work(visit:Callable, server:Server)->None:
     page.get_by_role('button', name='Go on').click()
     page.get_by_text('· analysed').wait_for(timeout=10 * WAIT)
     whole = pd.read_csv(io.BytesIO(download(page, 'CSV')[1]))
-    assert whole.frame.nunique() == 360 and whole.iloc[:len(part)].equals(part)
+    assert whole.frame.nunique() == 360
+    pd.testing.assert_frame_equal(whole.iloc[:len(part)], part, check_dtype=False) # a column without a gap is one of integers
 
 
 def test_one_click_shows_what_it_is_about_and_a_reload_keeps_it(visit:Callable, server:Server)->None:

@@ -16,7 +16,9 @@ import pandas as pd
 
 from ..core.files import replace_file
 from ..report.html import TableCells, draw_versions, format_number, render_page, table_cells
-from .plots import LABELS, draw_comparison, draw_groups, draw_stimulus, find_splits, pick_groups, shared_limits, study_title
+from fea.study.plots import (
+    LABELS, SCORE_LABELS, draw_comparison, draw_groups, draw_ranking, draw_stimulus, find_splits, pick_groups, rank_stimuli, shared_limits, study_title,
+)
 from .synchrony import draw_synchrony
 
 if TYPE_CHECKING:
@@ -52,10 +54,6 @@ def _overview_tiles(
             (f'Bins; {rest}', f"{settings['bin']:g} s"), ('Threshold above which an expression counts as shown', f"{settings['threshold']:g}")]
 
 # %% ../../nbs/study/07_page.ipynb #f9ab82a8
-_SCORE_NAMES = {'attraction': 'Attraction', 'engagement': 'Engagement', 'retention': 'Retention', 'impact': 'Impact', 'mean_valence': 'Mean valence',
-               'mean_expressiveness': 'Mean expressiveness', 'percent_happy': '% of time happy', 'percent_pleasant': '% of time pleasant',
-               'percent_unpleasant': '% of time unpleasant', 'percent_expressive': '% of time expressive'}
-
 def _score_rows(
     scores:pd.DataFrame, # Of one stimulus
 )->pd.DataFrame: # `score`, `mean over respondents`, `of the audience curve`
@@ -63,7 +61,22 @@ def _score_rows(
     people, audience = (scores[scores.of == kind].set_index('score') for kind in ('respondents', 'audience'))
     columns = {'mean over respondents': _with_interval(people, 'value'), 'of the audience curve': _with_interval(audience, 'value')}
     text = pd.DataFrame(columns).reindex(people.index).fillna('–')
-    return text.rename(index=_SCORE_NAMES).rename_axis('score').reset_index()
+    return text.rename(index=SCORE_LABELS).rename_axis('score').reset_index()
+
+# %% ../../nbs/study/07_page.ipynb #a38de047
+def _glance_values(
+    study:'Study', # Results
+)->dict[str, Any]|None: # `cells` and `picture`; None: there is one stimulus alone
+    "All stimuli in one table and one picture, the best first"
+    ranked, titles = rank_stimuli(study.scores), study.about.get('titles', {})
+    names, scores = list(dict.fromkeys(ranked.stimulus)), list(dict.fromkeys(ranked.score))
+    if len(names) < 2: return None
+    table = pd.DataFrame({'stimulus': [str(titles.get(name, name)) for name in names]})
+    for score in scores:
+        of = ranked[ranked.score == score].set_index('stimulus').reindex(names)
+        if score == scores[0]: table['respondents'] = of.n.to_numpy()
+        table[SCORE_LABELS[score]] = _with_interval(of, 'value').to_numpy()
+    return {'cells': table_cells(table), 'picture': draw_versions(partial(draw_ranking, ranked, titles), 'Scores of all stimuli with their intervals')}
 
 # %% ../../nbs/study/07_page.ipynb #cc529270
 def _percentage_rows(
@@ -177,7 +190,7 @@ def _compared_rows(
     "Scores and scenes of two samples"
     def called(kind:str, name:str)->str:
         scene, _, measure = name.rpartition(': ')
-        return _SCORE_NAMES.get(name, name) if kind == 'score' else f'{scene}: {LABELS[measure]}'
+        return SCORE_LABELS.get(name, name) if kind == 'score' else f'{scene}: {LABELS[measure]}'
     what = [called(kind, name) for kind, name in zip(values.kind, values.name, strict=True)]
     return pd.DataFrame({'what': what, 'a': values.mean_a, 'b': values.mean_b, 'difference': _with_interval(values, 'difference'),
                          'p': values.p_adjusted, 'effect (Hedges g)': values.effect})
@@ -243,12 +256,14 @@ def _study_page(
     level, comparisons = study.about['settings']['level'], list(_comparison_values(study))
     stimuli = list(dict.fromkeys(study.curves.stimulus))
     titles = study.about.get('titles', {})
-    links = {f's{i}': str(titles.get(name, name)) for i, name in enumerate(stimuli, 1)} | ({'comparisons': 'Comparisons'} if comparisons else {})
+    glance = _glance_values(study)
+    links = {'glance': 'At a glance'} if glance else {}
+    links |= {f's{i}': str(titles.get(name, name)) for i, name in enumerate(stimuli, 1)} | ({'comparisons': 'Comparisons'} if comparisons else {})
     links |= {'respondents': 'Respondents', 'method': 'How it was computed'}
     return render_page('study.html', title=study_title(study), about=study.about, links=links, tiles=_overview_tiles(study), level=f'{level:.0%}',
                        alpha=f'{1 - level:.2g}', stimuli=[_stimulus_values(study, i, name) for i, name in enumerate(stimuli, 1)],
                        comparisons=comparisons, families=study.about['families'], respondents=_respondent_values(study), method=_method_values(study.about),
-                       plan=_plan_values(study.about))
+                       plan=_plan_values(study.about), glance=glance)
 
 # %% ../../nbs/study/07_page.ipynb #09404b13
 def write_study_report(
