@@ -1,0 +1,102 @@
+"""The commands against a server that speaks AWS's words, as in an account: only what was approved may answer, and what is refused was never sent"""
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from installed import SAMPLE
+from typer.testing import CliRunner, Result
+
+from fea.aws.session import Cloud, client, list_objects
+from fea.cli.cloud import commands
+from fea.core.errors import InputError
+
+IMAGE = '123456789012.dkr.ecr.eu-central-1.amazonaws.com/fea:1'
+ROLE = 'arn:aws:iam::123456789012:role/fea'
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def cloud(aws_url:str, monkeypatch:pytest.MonkeyPatch)->Iterator[Cloud]:
+    "An account with a bucket"
+    for name in ('AWS_PROFILE', 'AWS_REGION'): monkeypatch.delenv(name, raising=False)
+    known = {'AWS_ACCESS_KEY_ID': 'x', 'AWS_SECRET_ACCESS_KEY': 'x', 'AWS_CONFIG_FILE': os.devnull, 'AWS_SHARED_CREDENTIALS_FILE': os.devnull,
+             'AWS_EC2_METADATA_DISABLED': 'true', 'AWS_ENDPOINT_URL': aws_url, 'AWS_DEFAULT_REGION': 'eu-central-1', 'SAGEMAKER_ROLE': ROLE, 'FEA_BUCKET': 's3://study-7/fea'}
+    for name, value in known.items(): monkeypatch.setenv(name, value)
+    found = Cloud('study-7', 'fea/', 'eu-central-1', ROLE, aws_url)
+    client(found, 's3').create_bucket(Bucket='study-7', CreateBucketConfiguration={'LocationConstraint': 'eu-central-1'})
+    yield found
+
+
+def fea(*words:str|Path)->Result: return CliRunner().invoke(commands, [str(word) for word in words])
+
+
+def refusal(*words:str|Path)->str:
+    "The sentence with which a command ends"
+    done = fea(*words)
+    assert isinstance(done.exception, InputError), (done.output, done.exception)
+    return str(done.exception)
+
+
+def sent(cloud:Cloud)->set[str]:
+    "The folders of the bucket that hold something"
+    return {name.split('/')[0] for name in list_objects(cloud)}
+
+
+def models(cloud:Cloud)->list[dict[str, Any]]:
+    sagemaker = client(cloud, 'sagemaker')
+    return [sagemaker.describe_model(ModelName=model['ModelName']) for model in sagemaker.list_models()['Models']]
+
+
+def test_only_what_was_approved_answers(cloud:Cloud, tmp_path:Path)->None:
+    transform = 'transform', SAMPLE, '--out', tmp_path/'out'
+    assert 'there is no model package group fea in eu-central-1; register a model first (fea register)' in refusal(*transform)
+    assert refusal('deploy').endswith('or give an archive at hand (--archive)')
+    assert fea('register', '--image', IMAGE).exit_code == 0
+    for command in (transform, ('deploy',), (*transform, '--version', '1'), (*transform, '--dry-run')):
+        assert 'approve it with: fea approve --group fea --version 1; or give an archive at hand (--archive)' in refusal(*command), command
+    assert '--image is for an archive' in refusal(*transform, '--image', IMAGE)
+    assert (sent(cloud), models(cloud), (tmp_path/'out').exists()) == ({'registry'}, [], False) # nothing was packed, sent or made
+
+    assert fea('approve', '--version', '1').exit_code == 0
+    planned = fea(*transform, '--dry-run')
+    assert planned.exit_code == 0, planned.exception
+    assert 'model: fea version 1, approved' in planned.output and 'the quota of ml.m5.large was not checked' in planned.output
+    assert (sent(cloud), models(cloud)) == ({'registry'}, [])
+
+    fea(*transform, '--tag', 'team=research', '--kms-key', 'alias/study') # the server starts no container, so there are no answers; but the model is there
+    made, = models(cloud)
+    assert made['PrimaryContainer']['ModelPackageName'].endswith(':model-package/fea/1') and 'Image' not in made['PrimaryContainer']
+    assert made['PrimaryContainer']['Environment']['RAYSERVE_BACKEND_TIMEOUT'] == '3600'
+    assert sent(cloud) == {'registry', 'transform'} # the archive is taken from the registry
+    job, = client(cloud, 'sagemaker').list_transform_jobs()['TransformJobSummaries']
+    described = client(cloud, 'sagemaker').describe_transform_job(TransformJobName=job['TransformJobName'])
+    assert described['TransformOutput']['KmsKeyId'] == described['TransformResources']['VolumeKmsKeyId'] == 'alias/study'
+    assert described['ModelClientConfig']['InvocationsTimeoutInSeconds'] == 3600
+
+    assert fea('approve', '--version', '1', '--reject').exit_code == 0
+    assert 'fea version 1 is Rejected, so nothing may run it' in refusal('transform', '--resume', '--out', tmp_path/'out')
+
+
+def test_an_archive_has_to_be_meant(cloud:Cloud, tmp_path:Path)->None:
+    assert fea('package', '--out', tmp_path/'model.tar.gz').exit_code == 0
+    assert fea('deploy', '--archive', tmp_path/'model.tar.gz', '--image', IMAGE).exit_code == 0
+    made, = models(cloud)
+    assert made['PrimaryContainer']['ModelDataUrl'].startswith('s3://study-7/fea/models/') and made['PrimaryContainer']['Image'] == IMAGE
+    config = client(cloud, 'sagemaker').describe_endpoint_config(EndpointConfigName=made['ModelName'])
+    assert config['ProductionVariants'][0]['InstanceType'] == 'ml.m5.large' # real time: the kind that surely starts
+    assert '--version is of the registry' in refusal('deploy', '--archive', tmp_path/'model.tar.gz', '--version', '1')
+
+
+def test_a_bucket_that_cannot_be_written_is_refused_before_anything_is_packed(cloud:Cloud, tmp_path:Path, monkeypatch:pytest.MonkeyPatch)->None:
+    import botocore.client
+    from botocore.exceptions import ClientError
+    real = botocore.client.BaseClient._make_api_call
+    def refuse(self:Any, name:str, arguments:dict[str, Any])->Any:
+        if name == 'PutObject': raise ClientError({'Error': {'Code': 'AccessDenied', 'Message': 'not authorized to perform: s3:PutObject'}}, name)
+        return real(self, name, arguments)
+    monkeypatch.setattr('botocore.client.BaseClient._make_api_call', refuse)
+    said = refusal('transform', SAMPLE, '--out', tmp_path/'out')
+    assert said.startswith('writing to s3://study-7/fea/: AWS does not allow PutObject') and 'only buckets with sagemaker in their name' in said
+    assert not (tmp_path/'out').exists()
