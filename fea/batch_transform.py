@@ -101,5 +101,5 @@ def dry_run(
     lines = [f'  {p.name}  {p.size:,} bytes, {p.stills:,} stills' for p in shipment.packs[:20]] + [f'  ... and {count - 20} more'] * (count > 20)
     return '\n'.join([f'would upload, beside model.tar.gz ({size / MB:.1f} MB, once):', *lines,
                       f'as {shipment.content_type}, {concurrent} at a time, payload {f"{payload} MB" if payload else "streamed"}',
-                      f'the longest answer takes about {longest:,.0f} s',
+                      f'the longest answer takes about {max(1., longest):,.0f} s',
                       describe_estimate(found, settings.instance_type, settings.instance_count)])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import Bucket, Overwrite, Region, connect_place, open_baseline, tell, tell_file, wants_progress, with_example
+from .options import Bucket, KmsKey, Overwrite, Region, connect_place, open_baseline, tell, tell_file, wants_progress, with_example
 from ..core.errors import InputError
 
 if TYPE_CHECKING:
@@ -185,13 +185,15 @@ def upload(
     thresholds:_Limits=None, # When to watch, when to raise an alarm
     region:Region=None, # Where to
     image:Annotated[str|None, typer.Option(help='Container with Python 3.11 or newer.', show_default="AWS's for PyTorch")]=None, # Where it runs
+    kms_key:KmsKey='', # Of the account
 )->None:
     "Upload"
     from fea.aws.drift import upload_check
     from fea.aws.pipeline import find_images
+    from fea.aws.protection import read_protection
     from fea.drift.baseline import write_baseline
     with tempfile.TemporaryDirectory() as folder:
         known = write_baseline(open_baseline(baseline), Path(folder)/'baseline.json')
-        cloud = connect_place(bucket, region)
+        cloud = connect_place(bucket, region, writes=True, protection=read_protection(kms_key=kms_key))
         address = upload_check(cloud, known, thresholds)
     typer.echo(f"DriftCheck={address}\nDriftImage={image or find_images(cloud.region, evaluation='ml.m5.large')['evaluate']}")
