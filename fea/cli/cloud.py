@@ -154,7 +154,7 @@ def transform(
     fps:Rate=FPS, # Sampling rate
     pack:Annotated[_Form, typer.Option(help='What is sent: crops of faces, stills, or whole clips.')]=_Form.crops, # Form
     local:Annotated[bool, typer.Option('--local', help='On this machine, with a stand-in for SageMaker: no account is needed.')]=False, # Stand-in
-    dry_run:Annotated[bool, typer.Option('--dry-run', help='Send nothing; say what it would be and cost, and with --bucket whether the account allows it.')]=False, # Estimate
+    dry_run:Annotated[bool, typer.Option('--dry-run', help='Send nothing; say what, for how much, and with --bucket whether one may.')]=False, # Estimate
     resume:Annotated[bool, typer.Option('--resume', help='Go on with the transform begun in --out; packs that failed are sent again.')]=False, # Later
     overwrite:Overwrite=False, # Older results
     plot:Annotated[bool, typer.Option('--plot', help='Also draw the timelines (timeline.png).')]=False, # Pictures
