@@ -71,6 +71,16 @@ def decode_group(container, stream, wanted: set[int], drop: bool) -> Iterator[av
     if packet.pts is not None: yield from (frame for frame in stream.codec_context.decode(None) if frame.pts in wanted)
 
 
+def only_decode(path: Path, fps: float) -> Stills:
+    "Every frame as it was decoded, of which only the brightness is looked at: the limit of all that analyse every frame"
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.thread_type, stream.thread_count = 'AUTO', 2
+        for frame in container.decode(stream):
+            plane = frame.planes[0]
+            yield float(frame.pts*stream.time_base), np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:frame.height, :frame.width, None]
+
+
 def opencv(path: Path, fps: float) -> Stills:
     "OpenCV grabs every frame and converts the wanted ones"
     video, tick = cv2.VideoCapture(str(path)), 0
@@ -88,6 +98,7 @@ DECODERS = {
     'PyAV: seeks and drops': lambda path, fps: seek(path, fps, drop=True),
     'PyAV: seeks and drops, one thread': lambda path, fps: seek(path, fps, 'NONE', drop=True),
     'OpenCV: grab and retrieve': opencv,
+    'decoding alone': only_decode,
 }
 
 

@@ -44,10 +44,10 @@ def decode(name: str, path: str, rate: str, frames: int) -> dict:
     return json.loads(run(sys.executable, HERE/'decoders.py', name, path, rate, str(frames))['out'].splitlines()[-1])
 
 
-def analyze(path: str, rate: str) -> dict:
-    "`fea analyze` on a clip, the whole command; with the metadata that it writes"
+def analyze(path: str, rate: str, *more: str) -> dict:
+    "`fea analyze` on a clip, or several, the whole command; with the metadata that it writes of one"
     with tempfile.TemporaryDirectory() as out:
-        measured = run(*FEA, 'analyze', path, '--fps', rate, '--out', out)
+        measured = run(*FEA, 'analyze', path, '--fps', rate, '--out', out, *more)
         meta = json.loads(next(Path(out).rglob('*.json')).read_text())
     return measured | {'meta': meta}
 
@@ -87,17 +87,35 @@ def everyframe(frames: int, quick: bool) -> None:
     "Every frame of a clip of one minute"
     path = clip(250, 1, frames)
     results = in_turns(1 if quick else 3, {
-        'read': lambda: decode(DECODERS[0], path, 'all', frames), 'analyze': lambda: analyze(path, 'all')})
+        'read': lambda: decode('decoding alone', path, 'all', frames), 'analyze': lambda: analyze(path, 'all')})
     wall, cpu = middle(results['analyze'], 'wall'), middle(results['analyze'], 'cpu')
     stages = {'decode': middle(results['read'], 'cpu')}
     stages |= {k: median(r['meta']['seconds'][k] for r in results['analyze']) for k in ('detect', 'classify')}
     stages['rest'] = cpu - sum(stages.values())
     faces = {r['meta']['stills_with_face'] for r in results['analyze']}
     print(f'\n### Every frame\n\n{frames} frames, {max(faces)} of them with a face: {frames/wall:.0f} frames/s (aim: 120)')
-    print(f'in {wall:.1f} s wall and {cpu:.1f} s CPU.\n')
+    print(f'in {wall:.1f} s wall and {cpu:.1f} s CPU, {cpu/wall:.2f} cores busy.')
+    limit = middle(results['read'], 'wall')
+    print(f'Decoding alone: {frames/limit:.0f} frames/s; share of this limit that is reached: {limit/wall:.2f} by wall (aim: 0.35),')
+    print(f"{middle(results['read'], 'cpu')/cpu:.2f} by CPU.\n")
     print('| stage | CPU s | ms a frame | share |\n|---|---|---|---|')
     for name, seconds in stages.items(): print(f'| {name} | {seconds:.1f} | {1000*seconds/frames:.2f} | {seconds/cpu:.0%} |')
     sys.stdout.flush()
+
+
+def jobs(frames: int, quick: bool) -> None:
+    "Four clips, one still a second, one after the other and side by side"
+    path = clip(250, 1 if quick else 5, frames)
+    with tempfile.TemporaryDirectory() as folder:
+        videos = [f'{folder}/{name}.mp4' for name in 'abcd']
+        for video in videos: os.symlink(path, video)
+        results = in_turns(1 if quick else 3, {'one decoder': lambda: decode(DECODERS[4], path, '1', frames)} | {
+            f'`--jobs {n}`': lambda n=n: analyze(videos[0], '1', *videos[1:], '--jobs', str(n)) for n in (1, 2)})
+    fastest = 4*middle(results['one decoder'], 'cpu')/min(2, os.cpu_count() or 1)
+    print('\n### Four videos\n\n| | wall s | CPU s | ratio to decoding on all cores |\n|---|---|---|---|')
+    for name, r in results.items():
+        if name != 'one decoder': print(f"| {name} | {middle(r, 'wall'):.1f} | {middle(r, 'cpu'):.1f} | {middle(r, 'wall')/fastest:.2f} |")
+    print('\nAim: side by side at most 1.1.', flush=True)
 
 
 def memory(frames: int, quick: bool) -> None:
@@ -123,7 +141,7 @@ def start(frames: int, quick: bool) -> None:
     for (name, r), aim in zip(results.items(), ('', 0.3, 0.5), strict=True): print(f"| {name} | {middle(r, 'wall'):.2f} | {aim} |")
 
 
-SECTIONS = {f.__name__: f for f in (sampling, everyframe, memory, start)}
+SECTIONS = {f.__name__: f for f in (sampling, everyframe, jobs, memory, start)}
 
 if __name__ == '__main__':
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
