@@ -114,6 +114,8 @@ def _measure_features(
             'mouth_width': _distance(points, *_CORNERS) / unit, 'corner_raise': float(raised) / unit, 'brow_raise': brows / unit}
 
 # %% ../../nbs/faces/09_geometry.ipynb #015d1dcc
+_OUTSIDE = .25 # Share of the points outside the picture, from which on nothing is told of them
+
 @dataclass(frozen=True)
 class Measures:
     "What the points of one face say"
@@ -128,7 +130,9 @@ def measure_face(
 )->Measures: # Empty for a face that is smaller than `POSE_SIZE`, which is not looked at
     "From the face of a picture to its figures"
     if face.side < POSE_SIZE: return Measures({})
-    mesh = mesher.locate(image, face)
+    mesh, (high, wide) = mesher.locate(image, face), image.shape[:2]
+    outside = (mesh.points[:, :2] < 0) | (mesh.points[:, :2] > [wide, high])
+    if outside.any(1).mean() > _OUTSIDE: return Measures({'presence': mesh.presence}) # guessed, not seen
     shaped = blendshapes and mesh.present and face.side >= BLENDSHAPE_SIZE
     return Measures(measure_geometry(mesh, face), mesher.blendshapes(mesh) if shaped else None)
 
