@@ -177,7 +177,7 @@ class TimelineWriter:
 
 # %% ../../nbs/timeline/02_results.ipynb #a44929f2
 SAME = ('fea', 'source', 'settings', 'model', 'detector', 'mesh') # what two halves of one timeline must share
-_SINCE = {'geometry': False, 'blendshapes': False} # settings that older tables do not name, as they were then
+_SINCE = {'geometry': False, 'blendshapes': False, 'level_from': None} # settings that older tables do not name, as they were then
 
 def _check_same(
     path:Path, # An older result
