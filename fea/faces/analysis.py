@@ -43,6 +43,8 @@ from ..video.pictures import AS_STORED, View, parse_pixel_aspect
 from ..video.sources import Frame, SourceInfo, check_fps, read_frames
 
 # %% ../../nbs/faces/04_analysis.ipynb #415790e4
+LEVEL_FROM = 15. # Degrees of roll from which a face is cut out upright
+
 @dataclass(frozen=True)
 class Settings:
     "What a timeline depends on, beside the video and the models"
@@ -161,8 +163,6 @@ def _load_surroundings(
     if left < right and top < bottom: picture[top:bottom, left:right]
 
 # %% ../../nbs/faces/04_analysis.ipynb #dad49450
-LEVEL_FROM = 15. # Degrees of roll from which a face is cut out upright
-
 def _tilt_of(
     measures:Sequence[Measures], # Of the faces so far; empty without geometry
 )->float: # Degrees by which the last one is turned back; 0: cut out as it is
