@@ -207,11 +207,15 @@ def draw_comparison(
 # %% ../../nbs/study/06_plots.ipynb #40260bde
 def study_title(
     study:'Study', # Results
-)->str: # For example 'Study: spring_ads'
-    "The study is called as its plan says, else as its manifest, or as its folder where that is only called manifest"
+)->str: # For example 'Study: spring_ads', or 'Study: film, trailer and 2 more'
+    "The study is called as its plan says, else as its manifest, else as what was watched; never as a folder"
     if 'title' in study.about: return str(study.about['title'])
-    names = [n for n in (Path(study.about['manifest']).stem, study.folder.resolve().name) if n.lower() not in ('manifest', 'study')]
-    return f'Study: {names[0]}' if names else 'Study'
+    name = Path(study.about['manifest']).stem
+    if name.lower() not in ('manifest', 'study'): return f'Study: {name}'
+    titles = study.about.get('titles', {})
+    films = [str(titles.get(film, film)) for film in dict.fromkeys(study.curves.stimulus)]
+    more = f' and {len(films) - 3} more' if len(films) > 3 else ''
+    return 'Study' + (f": {', '.join(map(shorten_name, films[:3]))}{more}" if films else '')
 
 # %% ../../nbs/study/06_plots.ipynb #8e98be86
 def draw_figures(
