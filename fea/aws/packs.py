@@ -154,7 +154,7 @@ def _finding_line(
     "What has to be remembered of a still"
     boxes = [{k: float(getattr(face, k)) for k in ('x', 'y', 'width', 'height', 'score')} | {'track': face.track} for face in finding.faces]
     crops = [None if crop is None else _crop_name(finding.frame.index, face.track) for face, crop in zip(finding.faces, finding.crops, strict=True)]
-    faces = [box | {'crop': crop} for box, crop in zip(boxes, crops, strict=True)]
+    faces:list[dict[str, Any]] = [{**box, 'crop': crop} for box, crop in zip(boxes, crops, strict=True)]
     for face, found in zip(faces, finding.measures or (), strict=finding.measures is not None):
         face['geometry'] = {name: found.geometry.get(name) for name in GEOMETRY_COLUMNS}
     return {'index': finding.frame.index, 'time': finding.frame.time, 'faces': faces}

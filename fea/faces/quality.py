@@ -313,7 +313,7 @@ def _summarise_geometry(
     faces, (wide, high) = timeline[timeline.face.notna()], (recorded(timeline, 'source', key) for key in ('width', 'height'))
     found = dict[str, Any]()
     if isinstance(wide, int) and isinstance(high, int):
-        seen = [(np.minimum(start + length, most) - np.maximum(start, 0)).clip(lower=0) for start, length, most in
+        seen = [((start + length).clip(upper=most) - start.clip(lower=0)).clip(lower=0) for start, length, most in
                 ((faces.x, faces.width, wide), (faces.y, faces.height, high))]
         found['cut_off'] = _share_of(seen[0]*seen[1] <= (1 - _OUTSIDE)*faces.width*faces.height)
     if not has_geometry(timeline): return found

@@ -183,7 +183,7 @@ def _face_line(
     measures:Measures|None=None, # What its points say; None: not asked for
 )->dict[str, Any]: # JSON-able
     "One face of an answer"
-    box = {name: float(getattr(face, name)) for name in ('x', 'y', 'width', 'height', 'score')}
+    box:dict[str, Any] = {name: float(getattr(face, name)) for name in ('x', 'y', 'width', 'height', 'score')}
     box |= {'geometry': {name: measures.geometry.get(name) for name in GEOMETRY_COLUMNS}} if measures else {}
     return box | {'landmarks': face.landmarks.tolist()} | (describe_crop(p) if p is not None else {'emotion': None, 'probabilities': None})
 
@@ -215,7 +215,8 @@ def _find_picture_faces(
     height, width = image.shape[:2]
     if wish.view == 'frame':
         found = (model.find_only if wish.geometry is False else model.find)(Frame(0, 0., image))
-        return _PictureFaces(name, None, (width, height), found.faces, found.crops, [*(found.measures or [None] * len(found.faces))])
+        measures:list[Measures|None] = [*found.measures] if found.measures else [None] * len(found.faces)
+        return _PictureFaces(name, None, (width, height), found.faces, found.crops, measures)
     if height != width: return _PictureFaces(name, f'{width}x{height} px, but a crop is square')
     return _PictureFaces(name, None, (width, height), [], [image])
 

@@ -225,7 +225,8 @@ def compute_synchrony(
     seed:int=SEED, # Of the random numbers
 )->dict[str, pd.DataFrame]: # See `tabulate_synchrony`; keys `stimulus` and `measure`
     "Synchrony of all films and measures of a study"
-    found = {(stimulus, m): measure_synchrony(t.respondents, t.measure(m), t.width, draws=draws, seed=seed) for stimulus, t in traces.items() for m in measures}
+    found:dict[tuple[str, ...], Synchrony] = {(stimulus, m): measure_synchrony(t.respondents, t.measure(m), t.width, draws=draws, seed=seed)
+                                              for stimulus, t in traces.items() for m in measures}
     return tabulate_synchrony(found, ['stimulus', 'measure'])
 
 # %% ../../nbs/study/03_synchrony.ipynb #58c2302e
