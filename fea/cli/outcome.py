@@ -75,6 +75,7 @@ def _report_outcome(
         tell(describe_findings(outcome.video.name, timeline))
         tell(summarise_timeline(timeline) if meta['faces'] else f"  no face was found in any of the {meta['stills']} stills")
         tell_file(outcome.folder/meta['file'], '  table')
+        for file in sorted(outcome.folder.glob('blendshapes.[cp]*')): tell_file(file, '  blendshapes')
         try:
             if plot and len(timeline): tell_file(_draw_timeline(outcome), '  picture')
         except FeaError as e: error = error or e

@@ -11,6 +11,7 @@ import io
 import json
 import math
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -25,8 +26,8 @@ from ..core.files import refuse_existing, replace_file, source_checksum
 from ..core.models import model_folders
 from ..emotions import EMOTIONS, EMOTION_TABLE, MEANING
 from ..faces.quality import QUALITY_TABLE, format_figure, quality_notes, quality_summary, recorded
-from .html import flatten_facts, format_percent, render_page
-from .plots import label_shares, plot_timeline, source_name, split_spells
+from .html import draw_versions, flatten_facts, format_percent, render_page
+from .plots import draw_geometry, has_geometry, label_shares, plot_timeline, source_name, split_spells
 from ..stats.peaks import find_maxima
 from ..timeline.table import format_timestamp, still_spans, unsure_share
 from ..video.sources import file_kind
@@ -263,6 +264,18 @@ def _printed_picture(
     finally: plt.close(figure)
     return f'data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}'
 
+# %% ../../nbs/report/04_page.ipynb #534274dc
+_MOST_HEADS = 2 # Faces whose geometry is drawn; the table holds all
+
+def _geometry_values(
+    timeline:pd.DataFrame, # A timeline
+)->list[dict[str, Any]]: # `face` and `picture`; empty without geometry
+    "Pose of the head and opening of the mouth, for the faces seen longest"
+    if not has_geometry(timeline): return []
+    counts = timeline[timeline.yaw.notna()].face.value_counts()
+    faces = sorted(int(face) for face in counts.index[:_MOST_HEADS])
+    return [{'face': face, 'picture': draw_versions(partial(draw_geometry, timeline, face), f'Pose of the head and opening of the mouth, face {face}')} for face in faces]
+
 # %% ../../nbs/report/04_page.ipynb #cae694dd
 def _page_values(
     timeline:pd.DataFrame, # A timeline with at least one row
@@ -273,7 +286,7 @@ def _page_values(
     peaks, summary = find_peaks(timeline), quality_summary(timeline, quality)
     numbers = sorted(int(face) for face in timeline.face.dropna().unique())
     return {'emotions': EMOTIONS, 'ended': recorded(timeline, 'reason'), 'tiles': _summary_tiles(timeline, summary, len(peaks)),
-            'faces': _face_rows(timeline), 'printed': _printed_picture(timeline), 'stills': timeline.frame.nunique(),
+            'faces': _face_rows(timeline), 'heads': _geometry_values(timeline), 'printed': _printed_picture(timeline), 'stills': timeline.frame.nunique(),
             'panels': [_panel_values(timeline, face) for face in _shown_faces(timeline)], 'peaks': _peak_values(peaks),
             'quality': _quality_values(summary), 'rows': {'faces': numbers, 'columns': list(map(str, timeline.columns))},
             'meaning': MEANING, 'limits': _list_limits(timeline), 'origin': _origin_values(timeline, video), 'data': _page_data(timeline, peaks)}

@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['NOTE', 'split_spells', 'find_emotion_runs', 'draw_face', 'source_name', 'refuse_empty', 'plot_timeline',
-           'label_shares', 'plot_distribution', 'contact_sheet', 'save_plot']
+           'has_geometry', 'draw_geometry', 'label_shares', 'plot_distribution', 'contact_sheet', 'save_plot']
 
 # %% ../../nbs/report/03_plots.ipynb #20b6bacc
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -23,6 +24,7 @@ from ..core.files import save_figure
 from ..emotions import COLOURS, EMOTIONS, EMOTION_TABLE
 from ..faces.detection import Face, crop_face
 from ..faces.quality import read_stills, recorded, recorded_settings, recorded_view
+from .style import FAINT, FIRST, GROUPS, STYLE, make_panels
 from ..timeline.table import format_timestamp, still_spans
 
 # %% ../../nbs/report/03_plots.ipynb #7201fc61
@@ -146,6 +148,38 @@ def plot_timeline(
     more = f'   (the {most} of {len(counts)} faces seen longest)' if len(counts) > most else ''
     fig.suptitle(_plain_text(title or source_name(timeline)) + more, x=.01, ha='left')
     fig.legend(handles=_legend_handles(small), loc='outside right center', frameon=False)
+    return fig
+
+# %% ../../nbs/report/03_plots.ipynb #fdc44955
+_POSE = (('yaw', '-'), ('pitch', (0, (5, 1.5))), ('roll', (0, (1, 1)))) # columns and their lines
+
+def has_geometry(
+    timeline:pd.DataFrame, # A timeline
+)->bool: # False for older tables, and where no face was large enough
+    "Whether the geometry of the face was measured"
+    return 'yaw' in timeline and bool(timeline.yaw.notna().any())
+
+def draw_geometry(
+    timeline:pd.DataFrame, # A timeline with geometry
+    face:int, # Track number
+    narrow:bool=False, # For a phone
+    most:int=500, # Points of a curve
+)->Figure: # Pose of the head above, opening of the mouth below
+    "How a head points and a mouth opens over time"
+    spans, rows = still_spans(timeline), timeline[timeline.face == face].drop_duplicates('frame').set_index('frame')
+    curves = rows[[name for name, _ in _POSE] + ['mouth_opening']].reindex(spans.index)
+    group = np.arange(len(spans))//max(1, -(-len(spans)//most))
+    curves, time = curves.groupby(group).mean(), spans.start.groupby(group).mean()
+    with mpl.rc_context(STYLE):
+        fig, (pose, mouth) = make_panels([1.7, 1.], narrow)
+        for (name, line), colour in zip(_POSE, GROUPS, strict=False):
+            pose.plot(time.to_numpy(), curves[name].to_numpy(), linestyle=line, marker='.', ms=2, color=colour, label=name)
+        pose.axhline(0, color=FAINT, lw=.7)
+        pose.set(ylabel='degrees', xlim=(spans.start.iloc[0], spans.end.iloc[-1]))
+        pose.set_ylim(min(-30, pose.get_ylim()[0]), max(30, pose.get_ylim()[1]))
+        pose.legend(loc='upper right', ncols=3, frameon=False)
+        mouth.plot(time.to_numpy(), curves.mouth_opening.to_numpy(), marker='.', ms=2, color=FIRST)
+        mouth.set(ylabel='mouth opening', ylim=(0, max(.3, 1.05*np.nanmax(curves.mouth_opening.to_numpy(), initial=0))), xlabel='s from the start')
     return fig
 
 # %% ../../nbs/report/03_plots.ipynb #6a62185c
