@@ -274,7 +274,8 @@ def _geometry_values(
     if not has_geometry(timeline): return []
     counts = timeline[timeline.yaw.notna()].face.value_counts()
     faces = sorted(int(face) for face in counts.index[:_MOST_HEADS])
-    return [{'face': face, 'picture': draw_versions(partial(draw_geometry, timeline, face), f'Pose of the head and opening of the mouth, face {face}')} for face in faces]
+    text = 'Pose of the head and opening of the mouth, face'
+    return [{'face': face, 'picture': draw_versions(partial(draw_geometry, timeline, face), f'{text} {face}')} for face in faces]
 
 # %% ../../nbs/report/04_page.ipynb #cae694dd
 def _page_values(
