@@ -67,6 +67,16 @@ def _welch_t(
         return np.nan_to_num((mean_a - mean_b) / np.sqrt(error_a + error_b), posinf=0, neginf=0)
 
 # %% ../../nbs/stats/04_differences.ipynb #c86ed716
+_ENOUGH_TO_DRAW = 20 # people, from whom on paired differences are drawn instead of flipped
+
+def _student_t(
+    differences:np.ndarray, # Shape (respondents, columns), mean 0
+    counts:np.ndarray, # From `_resampled_counts`
+)->np.ndarray: # Shape (draws, columns)
+    "Student's t of the mean difference in each draw"
+    mean, error = _weighted_means(differences, counts)
+    with np.errstate(invalid='ignore', divide='ignore'): return np.nan_to_num(mean / np.sqrt(error), posinf=0, neginf=0)
+
 def _chance_t(
     a:np.ndarray, # First sample, shape (respondents, columns)
     b:np.ndarray, # Second sample
@@ -78,12 +88,13 @@ def _chance_t(
     rng, n_a, n_b = np.random.default_rng(seed), len(a), len(b)
     if paired: t = paired_t(a - b, np.ones((1, n_a)))[0]
     else: t = _welch_t(a, b, np.ones((1, n_a)), np.ones((1, n_b)))[0]
-    flips = sign_flips(n_a, draws, seed)[1:] if paired else None
-    centred_a, centred_b = a - np.nanmean(a, axis=0), b - np.nanmean(b, axis=0)
+    flips = sign_flips(n_a, draws, seed)[1:] if paired and n_a < _ENOUGH_TO_DRAW else None
+    centred_a, centred_b = (v - np.nanmean(v, axis=0) for v in ((a - b, b) if paired else (a, b)))
     reached, largest = np.ones(a.shape[1]), [np.abs(t).max(keepdims=True)]
     for i in range(0, draws, 250):
         size = min(250, draws - i)
         if flips is not None: other = paired_t(a - b, flips[i:i + size])
+        elif paired: other = _student_t(centred_a, _resampled_counts(n_a, size, rng))
         else: other = _welch_t(centred_a, centred_b, _resampled_counts(n_a, size, rng), _resampled_counts(n_b, size, rng))
         reached += (np.abs(other) >= np.abs(t) - 1e-9).sum(0)
         largest.append(np.abs(other).max(1))

@@ -215,7 +215,7 @@ def study_title(
     titles = study.about.get('titles', {})
     films = [str(titles.get(film, film)) for film in dict.fromkeys(study.curves.stimulus)]
     more = f' and {len(films) - 3} more' if len(films) > 3 else ''
-    return 'Study' + (f": {', '.join(map(shorten_name, films[:3]))}{more}" if films else '')
+    return 'Study' + (f": {', '.join(film if len(film) <= 30 else f'{film[:29]}…' for film in films[:3])}{more}" if films else '')
 
 # %% ../../nbs/study/06_plots.ipynb #8e98be86
 def draw_figures(

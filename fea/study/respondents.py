@@ -249,7 +249,7 @@ COLUMN_MEANINGS = {
     'paired': 'Whether the same persons are compared', 'family': 'Results that share one rate of false alarms',
     'n_a': 'Respondents of the first', 'n_b': 'Respondents of the second', 'mean_a': 'Mean of the first',
     'mean_b': 'Mean of the second', 'difference': 'mean_a - mean_b', 't': "Student's (paired) or Welch's t",
-    'p': 'p of this row alone, by sign flips (paired) or by a bootstrap of t within each sample',
+    'p': 'p of this row alone, by a bootstrap of t within each sample (paired: of the differences), or by sign flips with fewer than 20 pairs',
     'p_adjusted': 'p corrected for all of its family: bins, measures and comparisons (differences); scores and scenes, by Holm (comparisons)',
     'effect': "Hedges' g with the pooled standard deviation; of the same persons g_av, with the mean of both (Lakens 2013)",
     'r': 'Correlation with the mean of the others (respondents), or the mean of these correlations (synchrony)', 'bins': 'Bins shared with the others',
