@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT/'samples'/'sample.mp4'
-BUILT_FROM = ['fea', 'models', 'aws', 'web', 'setup.py', 'settings.ini', 'pyproject.toml', 'MANIFEST.in', 'README.md', 'LICENSE', 'CHANGELOG.md',
+BUILT_FROM = ['fea', 'models', 'aws', 'web', 'samples', 'setup.py', 'settings.ini', 'pyproject.toml', 'MANIFEST.in', 'README.md', 'LICENSE', 'CHANGELOG.md',
     'constraints.txt']
 NO_NETWORK = """# put here by the tests: any attempt to reach another machine fails
 import socket

@@ -426,6 +426,8 @@ def start_camera(page:'sync_api.Page')->'sync_api.Locator':
 
 
 def test_the_camera_shows_who_smiles_and_records_numbers_alone(server:Server, camera:'sync_api.Browser')->None:
+    def pictures()->set[Path]: return {path for session in server.sessions for path in session.rglob('*') if path.suffix in ('.jpg', '.jpeg', '.png')}
+    before = pictures() # of other visits
     with open_page(server, camera) as page:
         said = start_camera(page)
         page.locator('.live .box', has_text='Happy').first.wait_for()
@@ -440,7 +442,7 @@ def test_the_camera_shows_who_smiles_and_records_numbers_alone(server:Server, ca
         assert name == 'live_timeline.csv' and len(table) >= 15 and table.time.is_monotonic_increasing and 'Happy' in set(table.emotion)
         page.get_by_role('button', name='Stop the camera').click()
         assert page.locator('video').evaluate_all('all => all.every(v => !v.srcObject)')
-        assert not [path for session in server.sessions for path in session.rglob('*') if path.suffix in ('.jpg', '.jpeg', '.png')]
+        assert not pictures() - before
 
 
 def test_a_camera_that_is_missing_or_refused_is_a_sentence(server:Server, browser:'sync_api.Browser')->None:

@@ -33,10 +33,12 @@ def _code_archive()->bytes: # Of a .tar.gz
     "The code of all steps, always the same bytes for the same code; raises `FeaError`"
     from fea.serving.package import pack_files
     from fea.faces.detection import DETECTOR_MODEL
+    from fea.faces.geometry import CANONICAL_FACE
+    from fea.faces.mesh import MESH_FILES
     from fea.core.models import model_path
-    package, detector = Path(fea.__file__).resolve().parent, model_path(DETECTOR_MODEL)
+    package, models = Path(fea.__file__).resolve().parent, [model_path(name) for name in (DETECTOR_MODEL, *MESH_FILES, CANONICAL_FACE)]
     files = {f'fea/{file.relative_to(package).as_posix()}': file.read_bytes() for file in package.rglob('*.py') if '__pycache__' not in file.parts}
-    files |= {f'fea/models/{file.name}': file.read_bytes() for file in (detector, detector.with_name('SHA256SUMS'))}
+    files |= {f'fea/models/{file.name}': file.read_bytes() for file in (*models, models[0].with_name('SHA256SUMS'))}
     return pack_files(files | {'requirements.txt': '\n'.join(_code_requirements()).encode() + b'\n'})
 
 # %% ../../nbs/aws/19_steps.ipynb #d5852d61
