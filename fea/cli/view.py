@@ -126,9 +126,10 @@ def _run_config(
         if place.exists(): tell(f'{file}: can be run; {people} respondents')
         else: tell(f'{file}: can be read; {place} is not there yet, so stimuli and comparisons were not held against it')
         return typer.echo(f'SHA-256 {plan.sha256}')
-    given = _given_options(context, values | {name: options[name] for name in ('out', 'parquet', 'long')}, _said_in(plan))
+    given = _given_options(context, values | {name: options[name] for name in ('out', 'parquet', 'long', 'excel', 'slides')}, _said_in(plan))
     out, kind, long = given.pop('out', None), 'parquet' if given.pop('parquet', False) else None, given.pop('long', None)
-    study = run_plan(plan, out, given, kind, long, overwrite=options['overwrite'], progress=wants_progress())
+    away = {name: given.pop(name) for name in ('excel', 'slides') if name in given}
+    study = run_plan(plan, out, given, kind, long, overwrite=options['overwrite'], progress=wants_progress(), **away)
     for one in study.about['plan']['deviations']: tell(f"note: {one['setting']} is {one['used']}; {file.name} says {one['registered']}", err=True)
     for path in sorted(path for path in study.folder.iterdir() if path.is_file()): tell_file(path)
 
@@ -147,7 +148,11 @@ _Manifest = Annotated[Path|None, typer.Argument(readable=False, metavar='MANIFES
 _Marks = Annotated[Path|None, typer.Option(readable=False, metavar='FILE.csv', show_default=False, help='Stretches to leave out: a CSV with start, end '
                                            '(s of the video) and, if wanted, respondent, stimulus, signal (face or all), reason.')]
 _Template = Annotated[Path|None, typer.Option(help='Write a commented study.toml with these options to this file, and run nothing.', show_default=False)]
+_Excel = Annotated[bool, typer.Option('--excel', help='Also write an Excel workbook: scores, curves, respondents, dictionary (extra: office).')]
+_Slides = Annotated[bool, typer.Option('--slides', help='Also write PowerPoint slides with charts that can be edited (extra: office).')]
 
+
+# %% ../../nbs/cli/05_view.ipynb #ceb7580e
 @commands.command(help=with_example("""Curves and comparisons
 over many viewers of the same stimuli, from a manifest (CSV with respondent, stimulus, video; also offset, duration, face and columns of groups), or from a
 study.toml that says all of the study; what is given here then counts more, and is recorded. Run it again after adding viewers: only they are analysed.""",
@@ -170,6 +175,8 @@ def study(
     families:Annotated[str, typer.Option(help='one rate of false alarms for the study, or two: curves; scores and scenes.')]='one', # Tests
     parquet:Annotated[bool, typer.Option('--parquet', help='Write Parquet instead of CSV.')]=False, # Format
     long:Annotated[bool, typer.Option('--long', help='Also write long tables for R, SPSS and jamovi, with labels and scripts.')]=False, # Statistics
+    excel:_Excel=False, # To take away
+    slides:_Slides=False, # To take away
     consent:Annotated[str, typer.Option(help='Note for the record: what the recorded people were told and agreed to.')]='', # Into the metadata
     overwrite:Overwrite=False, # Files of somebody else
 )->None:
@@ -184,7 +191,8 @@ def study(
     if manifest is None: raise InputError('who watched what? Give a manifest (CSV) or a study.toml; fea study --write-config study.toml writes one to fill in')
     if manifest.suffix.lower() == '.toml': return _run_config(context, manifest, values, check)
     if check: raise InputError(f'{manifest}: --check is for a study.toml')
-    run_study(manifest, out, kind='parquet' if parquet else 'csv', overwrite=overwrite, long=long, progress=wants_progress(), **values)
+    run_study(manifest, out, kind='parquet' if parquet else 'csv', overwrite=overwrite, long=long, excel=excel, slides=slides, progress=wants_progress(),
+              **values)
     for file in sorted(path for path in out.iterdir() if path.is_file()): tell_file(file)
 
 # %% ../../nbs/cli/05_view.ipynb #f03602d1

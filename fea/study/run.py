@@ -29,9 +29,24 @@ from ..timeline.table import require_pyarrow
 
 # %% ../../nbs/study/08_run.ipynb #4d8f2b4d
 REGISTERED = 'registered.toml' # copy of the file that the study was planned in
+_OFFICE = ('study.xlsx', 'slides.pptx') # of an earlier run; they go when they are not asked for again
 
 TABLES = ('respondents', 'curves', 'respondent_curves', 'scores', 'respondent_scores', 'percentages', 'peaks', 'segments', 'differences', 'comparisons',
           'synchrony', 'synchrony_windows', 'respondent_synchrony')
+
+# %% ../../nbs/study/08_run.ipynb #15f6d7bb
+def _write_office(
+    study:Study, # Results; its folder gets the files
+    excel:bool, # Whether to write a workbook
+    slides:bool, # Whether to write slides
+)->None:
+    "What is taken away; raises `InputError` without the extra"
+    if excel:
+        from fea.study.workbook import write_workbook
+        write_workbook(study)
+    if slides:
+        from fea.study.slides import write_slides
+        write_slides(study)
 
 # %% ../../nbs/study/08_run.ipynb #e9eb4b35
 def _write_study(
@@ -40,10 +55,12 @@ def _write_study(
     overwrite:bool=False, # Replace files that no study left there
     report:bool=False, # Also write page and pictures
     long:bool=False, # Also write the long tables
+    excel:bool=False, # Also write a workbook
+    slides:bool=False, # Also write slides
 )->None:
     "Write the tables, `study.json`, page and pictures, all or none; raises `OutputError` where files of somebody else are in the way"
     finish_replacing(study.folder)
-    names = [f'{t}.{k}' for t in TABLES for k in ('csv', 'parquet')] + ['study.json', 'report.html', REGISTERED]
+    names = [f'{t}.{k}' for t in TABLES for k in ('csv', 'parquet')] + ['study.json', 'report.html', REGISTERED, *_OFFICE]
     there = [n for n in names if (study.folder/n).exists()]
     pictures = [p for name in ('stimulus', 'comparison') for p in study.folder.glob(f'figures/{name}_*')]
     lengthy = [study.folder/'long'/name for name in LONG_FILES if (study.folder/'long'/name).exists()]
@@ -58,6 +75,7 @@ def _write_study(
         replace_file(new/'study.json', json.dumps(study.about, indent=1, ensure_ascii=False), flush=False)
         if 'plan' in study.about: replace_file(new/REGISTERED, study.about['plan']['text'], flush=False)
         if long: write_long_tables(study, new/'long')
+        _write_office(replace(study, folder=new), excel, slides)
         if report:
             from fea.study.page import write_study_report
             from fea.study.plots import write_figures
@@ -101,6 +119,8 @@ def run_study(
     kind:str='csv', # 'csv' or 'parquet' (extra `parquet`), of the tables
     report:bool=True, # Also write `report.html` and the figures
     long:bool=False, # Also write long tables for R, SPSS and jamovi, into a folder `long`
+    excel:bool=False, # Also write a workbook, `study.xlsx` (extra `office`)
+    slides:bool=False, # Also write slides with charts that can be edited, `slides.pptx` (extra `office`)
     overwrite:bool=False, # Replace files in `out` that are not of a study
     consent:str|None=None, # Note for the record: what the recorded people were told and agreed to
     progress:bool|None=None, # True shows a bar, False none; None: on a terminal or in Jupyter
@@ -113,6 +133,9 @@ def run_study(
     check_settings(chosen, table)
     if kind not in ('csv', 'parquet'): raise InputError(f"format {kind!r} is neither 'csv' nor 'parquet'")
     if kind == 'parquet': require_pyarrow()
+    if excel or slides:
+        from fea.study.workbook import require_office
+        require_office()
     if out.exists() and not out.is_dir(): raise OutputError(f'{out}: is a file; choose another folder (--out)')
     marks = None if artefacts is None else read_artefacts(artefacts)
     if marks is not None: check_respondents(marks, table.respondent.tolist(), table.stimulus.tolist())
@@ -127,5 +150,5 @@ def run_study(
     about['artefacts'] = _describe_marks(artefacts, marks)
     about['synchrony'] = describe_synchrony(tables['synchrony'])
     study = Study(out, about, **tables, analysed=[v for v, r in recordings.items() if r.analysed])
-    _write_study(study, kind, overwrite, report, long)
+    _write_study(study, kind, overwrite, report, long, excel, slides)
     return study
