@@ -33,6 +33,7 @@ _COMMANDS = { # name to room, heading in `fea --help`, and the line there
     'report': ('view', 'Study and report', 'One page on a video, to open in a browser.'),
     'annotate': ('view', 'Analyse', 'The video with boxes and expressions drawn on it.'),
     'study': ('view', 'Study and report', 'Many viewers of one film: curves, comparisons, a page.'),
+    'norms': ('norms', 'Study and report', 'Keep the scores of earlier studies, to compare with.'),
     'app': ('view', 'Study and report', 'The page for people who do not use a terminal.'),
     'biosignals': ('biosignals', 'Body signals', 'Skin, heart and EEG on the clock of a video.'),
     'biosignals-study': ('biosignals', 'Body signals', 'The same over many viewers: curves with intervals.'),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from fea.drift.baseline import Baseline
     from fea.study.plan import StudyPlan
+    from fea.study.respondents import Study
 
 # %% ../../nbs/cli/05_view.ipynb #ee9206f6
 commands = typer.Typer()
@@ -111,6 +112,15 @@ def _said_in(
     also = {'out': 'folder' in plan.values, 'parquet': 'format' in plan.values, 'segments': plan.segments is not None}
     return {*plan.values, *(name for name, said in also.items() if said)}
 
+def _tell_study(
+    study:'Study', # Results
+)->None:
+    "Who counts, what was said about norms, and where everything is"
+    from fea.study.respondents import describe_inclusion
+    for line in describe_inclusion(study.respondents): tell(line)
+    for note in study.about.get('norms', {}).get('notes', []): tell(f'norms: {note}')
+    for path in sorted(path for path in study.folder.iterdir() if path.is_file()): tell_file(path)
+
 def _run_config(
     context:typer.Context, # Of the command
     file:Path, # A `study.toml`
@@ -126,12 +136,12 @@ def _run_config(
         if place.exists(): tell(f'{file}: can be run; {people} respondents')
         else: tell(f'{file}: can be read; {place} is not there yet, so stimuli and comparisons were not held against it')
         return typer.echo(f'SHA-256 {plan.sha256}')
-    given = _given_options(context, values | {name: options[name] for name in ('out', 'parquet', 'long', 'excel', 'slides')}, _said_in(plan))
+    given = _given_options(context, values | {name: options[name] for name in ('out', 'parquet', 'long', 'norms', 'excel', 'slides')}, _said_in(plan))
     out, kind, long = given.pop('out', None), 'parquet' if given.pop('parquet', False) else None, given.pop('long', None)
-    away = {name: given.pop(name) for name in ('excel', 'slides') if name in given}
+    away = {name: given.pop(name) for name in ('norms', 'excel', 'slides') if name in given}
     study = run_plan(plan, out, given, kind, long, overwrite=options['overwrite'], progress=wants_progress(), **away)
     for one in study.about['plan']['deviations']: tell(f"note: {one['setting']} is {one['used']}; {file.name} says {one['registered']}", err=True)
-    for path in sorted(path for path in study.folder.iterdir() if path.is_file()): tell_file(path)
+    _tell_study(study)
 
 def _write_config(
     file:Path, # Where to
@@ -149,6 +159,8 @@ _Marks = Annotated[Path|None, typer.Option(readable=False, metavar='FILE.csv', s
                                            '(s of the video) and, if wanted, respondent, stimulus, signal (face or all), reason.')]
 _Template = Annotated[Path|None, typer.Option(help='Write a commented study.toml with these options to this file, and run nothing.', show_default=False)]
 _Excel = Annotated[bool, typer.Option('--excel', help='Also write an Excel workbook: scores, curves, respondents, dictionary (extra: office).')]
+_Norms = Annotated[Path|None, typer.Option(readable=False, metavar='FILE', show_default=False,
+                                           help='Scores of earlier studies, from fea norms add: percentiles.')]
 _Slides = Annotated[bool, typer.Option('--slides', help='Also write PowerPoint slides with charts that can be edited (extra: office).')]
 
 
@@ -175,6 +187,7 @@ def study(
     families:Annotated[str, typer.Option(help='one rate of false alarms for the study, or two: curves; scores and scenes.')]='one', # Tests
     parquet:Annotated[bool, typer.Option('--parquet', help='Write Parquet instead of CSV.')]=False, # Format
     long:Annotated[bool, typer.Option('--long', help='Also write long tables for R, SPSS and jamovi, with labels and scripts.')]=False, # Statistics
+    norms:_Norms=None, # Earlier studies
     excel:_Excel=False, # To take away
     slides:_Slides=False, # To take away
     consent:Annotated[str, typer.Option(help='Note for the record: what the recorded people were told and agreed to.')]='', # Into the metadata
@@ -191,9 +204,9 @@ def study(
     if manifest is None: raise InputError('who watched what? Give a manifest (CSV) or a study.toml; fea study --write-config study.toml writes one to fill in')
     if manifest.suffix.lower() == '.toml': return _run_config(context, manifest, values, check)
     if check: raise InputError(f'{manifest}: --check is for a study.toml')
-    run_study(manifest, out, kind='parquet' if parquet else 'csv', overwrite=overwrite, long=long, excel=excel, slides=slides, progress=wants_progress(),
-              **values)
-    for file in sorted(path for path in out.iterdir() if path.is_file()): tell_file(file)
+    done = run_study(manifest, out, kind='parquet' if parquet else 'csv', overwrite=overwrite, long=long, excel=excel, slides=slides, norms=norms,
+              progress=wants_progress(), **values)
+    _tell_study(done)
 
 # %% ../../nbs/cli/05_view.ipynb #f03602d1
 @commands.command(help=with_example("""Serve a page on this machine:

@@ -9,7 +9,7 @@ __all__ = ['read_manifest', 'check_manifest', 'Recording', 'analysis_folder', 'r
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,6 +143,32 @@ def _analyse_recording(
     note = hide_folders(str(outcome.error), outcome.video) if outcome.error else ''
     return Recording(outcome.timeline, note, stale or f'{RESULT}.csv' not in before)
 
+# %% ../../nbs/study/04_manifest.ipynb #82296921
+def _open_bar(
+    ends:Mapping[str, float], # How long each recording is, s; infinite where it does not say
+    progress:bool|None, # True shows a bar, False none; None: on a terminal or in Jupyter
+)->tqdm: # Counts seconds of video, or recordings where one does not say how long it is
+    "A bar with the time left"
+    known = bool(np.isfinite(list(ends.values())).all())
+    total, unit = (round(sum(ends.values()), 1), 's of video') if known else (len(ends), 'recordings')
+    form = '{desc}: {percentage:3.0f}%|{bar}| {n:.0f} of {total:.0f} ' + unit + ' [{elapsed} so far, {remaining} left]'
+    return tqdm(desc='recordings', total=total, delay=2, disable=None if progress is None else not progress, bar_format=form)
+
+def _analyse_each(
+    ends:Mapping[str, float], # As for `_open_bar`, in the order of the work
+    bar:Any, # From `_open_bar`
+    analyse:Callable[[str, Callable[[float], None]], Recording], # Analyses a video and tells the share done
+)->dict[str, Recording]: # By path
+    "One after the other, with the bar moving within each"
+    known, found = bool(np.isfinite(list(ends.values())).all()), dict[str, Recording]()
+    for number, (video, end) in enumerate(ends.items(), 1):
+        bar.set_description(f'recording {number} of {len(ends)}')
+        before, size = bar.n, end if known else 1.
+        def tell(share:float, before:float=before, size:float=size)->None: bar.update(before + share * size - bar.n)
+        found[video] = analyse(video, tell)
+        tell(1.)
+    return found
+
 # %% ../../nbs/study/04_manifest.ipynb #049844db
 def read_recordings(
     manifest:pd.DataFrame, # From `read_manifest`
@@ -155,10 +181,11 @@ def read_recordings(
     ready = {v: Recording(_read_ready(v)) for v in manifest.video.unique() if Path(v).suffix.lower() in _TABLE_SUFFIXES}
     videos = [v for v in manifest.video.unique() if v not in ready]
     if not videos: return ready
-    _check_offsets(manifest[manifest.video.isin(videos)], {v: _probed_end(v) for v in videos})
-    options = {'fps': settings.fps, 'classifier': options.pop('classifier', None) or Classifier(), 'progress': False} | options
-    bar = tqdm(videos, desc='recordings', unit='video', delay=2, disable=None if progress is None else not progress)
-    return ready | {v: _analyse_recording(v, analysis_folder(v, out), **options) for v in bar}
+    ends = {v: _probed_end(v) for v in videos}
+    _check_offsets(manifest[manifest.video.isin(videos)], ends)
+    options = {'fps': settings.fps, 'classifier': options.pop('classifier', None) or Classifier()} | options
+    with _open_bar(ends, progress) as bar:
+        return ready | _analyse_each(ends, bar, lambda video, tell: _analyse_recording(video, analysis_folder(video, out), progress=tell, **options))
 
 # %% ../../nbs/study/04_manifest.ipynb #39ad4fab
 def _read_ready(

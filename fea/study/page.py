@@ -19,6 +19,7 @@ from ..report.html import TableCells, draw_versions, format_number, render_page,
 from fea.study.plots import (
     LABELS, SCORE_LABELS, draw_comparison, draw_groups, draw_ranking, draw_stimulus, find_splits, pick_groups, rank_stimuli, shared_limits, study_title,
 )
+from .norms import percentile_text
 from .synchrony import draw_synchrony
 
 if TYPE_CHECKING:
@@ -56,11 +57,13 @@ def _overview_tiles(
 # %% ../../nbs/study/07_page.ipynb #f9ab82a8
 def _score_rows(
     scores:pd.DataFrame, # Of one stimulus
-)->pd.DataFrame: # `score`, `mean over respondents`, `of the audience curve`
+    norms:pd.DataFrame, # Of the same; may be empty
+)->pd.DataFrame: # `score`, `mean over respondents`, `of the audience curve`, and the percentile where there are norms
     "Both kinds of scores side by side"
     people, audience = (scores[scores.of == kind].set_index('score') for kind in ('respondents', 'audience'))
     columns = {'mean over respondents': _with_interval(people, 'value'), 'of the audience curve': _with_interval(audience, 'value')}
     text = pd.DataFrame(columns).reindex(people.index).fillna('–')
+    if len(norms): text['percentile among earlier stimuli'] = norms.set_index('score').reindex(people.index).apply(percentile_text, axis=1)
     return text.rename(index=SCORE_LABELS).rename_axis('score').reset_index()
 
 # %% ../../nbs/study/07_page.ipynb #a38de047
@@ -129,10 +132,11 @@ def _stimulus_tables(
 )->list[tuple[str, TableCells]]: # Heading and table
     "Peaks, scores, percentages and scenes"
     measures, peaks, scenes = study.about['settings']['measures'], _of_stimulus(study.peaks, stimulus), _of_stimulus(study.segments, stimulus)
+    scores = _score_rows(_of_stimulus(study.scores, stimulus), _of_stimulus(study.norms, stimulus))
     peaks = peaks[peaks.measure.isin(measures)]
     listed = pd.DataFrame({'measure': peaks.measure.map(LABELS), 'time, s': peaks.time, 'height': _with_interval(peaks, 'height'),
                            'prominence': peaks.prominence, 'width, s': peaks.width, 'respondents': peaks.n})
-    tables = [('Peaks of the mean curves', table_cells(listed)), ('Scores', table_cells(_score_rows(_of_stimulus(study.scores, stimulus)))),
+    tables = [('Peaks of the mean curves', table_cells(listed)), ('Scores', table_cells(scores)),
               ('Who showed what', table_cells(_percentage_rows(_of_stimulus(study.percentages, stimulus))))]
     return tables + ([('Scenes (mean over respondents)', _scene_cells(scenes, measures))] if len(scenes) else [])
 
@@ -167,6 +171,20 @@ def _stimulus_values(
             'picture': draw_versions(draw, f'Mean curves of {stimulus} with intervals'),
             'splits': list(_split_values(study, position, stimulus, spans)), 'tables': _stimulus_tables(study, stimulus),
             'synchrony': _synchrony_values(study, stimulus)}
+
+# %% ../../nbs/study/07_page.ipynb #b0794200
+def _norm_values(
+    study:'Study', # Results
+)->dict[str, Any]|None: # `file`, `studies`, `stimuli`, `notes`, `cells`; None: there are no norms
+    "Where the stimuli stand among those of earlier studies, by the scores of the ranking"
+    if 'norms' not in study.about: return None
+    titles, ranked = study.about.get('titles', {}), rank_stimuli(study.scores)
+    rows = study.norms[study.norms.score.isin(set(ranked.score)) & study.norms.percentile.notna()]
+    place = {name: i for i, name in enumerate(dict.fromkeys(ranked.stimulus))}
+    rows = rows.assign(place=rows.stimulus.map(place)).sort_values('place', kind='stable')
+    table = pd.DataFrame({'stimulus': [str(titles.get(name, name)) for name in rows.stimulus], 'score': rows.score.map(SCORE_LABELS), 'value': rows.value,
+                          'percentile': _with_interval(rows, 'percentile', 'percentile_low', 'percentile_high'), 'above': rows.below, 'of': rows.n})
+    return study.about['norms'] | {'cells': table_cells(table)}
 
 # %% ../../nbs/study/07_page.ipynb #c8149a6e
 def _found_sentence(
@@ -259,11 +277,13 @@ def _study_page(
     glance = _glance_values(study)
     links = {'glance': 'At a glance'} if glance else {}
     links |= {f's{i}': str(titles.get(name, name)) for i, name in enumerate(stimuli, 1)} | ({'comparisons': 'Comparisons'} if comparisons else {})
+    norms = _norm_values(study)
+    if norms: links |= {'norms': 'Against earlier studies'}
     links |= {'respondents': 'Respondents', 'method': 'How it was computed'}
     return render_page('study.html', title=study_title(study), about=study.about, links=links, tiles=_overview_tiles(study), level=f'{level:.0%}',
                        alpha=f'{1 - level:.2g}', stimuli=[_stimulus_values(study, i, name) for i, name in enumerate(stimuli, 1)],
                        comparisons=comparisons, families=study.about['families'], respondents=_respondent_values(study), method=_method_values(study.about),
-                       plan=_plan_values(study.about), glance=glance)
+                       plan=_plan_values(study.about), glance=glance, norms=norms)
 
 # %% ../../nbs/study/07_page.ipynb #09404b13
 def write_study_report(

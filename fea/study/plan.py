@@ -58,6 +58,7 @@ KEYS = (
     _Key('results', 'folder', 'text', 'Where the results go; begins in the folder of this file'),
     _Key('results', 'format', 'text', "'csv' or 'parquet', of the tables"),
     _Key('results', 'long', 'flag', 'Also write long tables for R, SPSS and jamovi'),
+    _Key('results', 'norms', 'text', 'Scores of earlier studies (fea norms add) to compare with; its path begins in the folder of this file'),
     _Key('results', 'excel', 'flag', 'Also write an Excel workbook'),
     _Key('results', 'slides', 'flag', 'Also write PowerPoint slides'),
 )
@@ -290,7 +291,7 @@ def run_plan(
     overrides:Mapping[str, Any]|None=None, # As for `find_deviations`
     kind:str|None=None, # 'csv' or 'parquet'; None: as the plan says
     long:bool|None=None, # Whether to write long tables; None: as the plan says
-    **options:Any, # `excel` and `slides` (left out: as the plan says), `report`, `overwrite`, `progress`, `classifier` of `run_study`
+    **options:Any, # `norms`, `excel` and `slides` (left out: as the plan says), `report`, `overwrite`, `progress`, `classifier` of `run_study`
 )->Study: # As from `run_study`
     "A study as it was planned; raises `InputError` or `OutputError`"
     given, table = dict(overrides or {}), find_manifest(plan)
@@ -300,6 +301,7 @@ def run_plan(
     consent = given.pop('consent', plan.values.get('consent'))
     long = plan.values.get('long', False) if long is None else long
     options = {name: plan.values.get(name, False) for name in ('excel', 'slides')} | options
+    if 'norms' in plan.values: options = {'norms': plan.file.parent/plan.values['norms']} | options
     return run_study(table, out or plan.folder or plan.file.parent/'fea_study', segments=segments, compare=compare, consent=consent, record=record,
                      kind=kind or plan.values.get('format', 'csv'), long=long, **plan.settings | given, **options)
 
@@ -329,7 +331,7 @@ def _as_toml(
 
 # %% ../../nbs/study/09_plan.ipynb #78083c0b
 _EXAMPLES = {'title': 'My study', 'manifest': 'viewers.csv', 'consent': 'What they were told and agreed to', 'baseline': 3., 'compare': ['film vs trailer'],
-             'paired': True, 'folder': 'fea_study', 'format': 'csv', 'long': False, 'excel': True, 'slides': True}
+             'paired': True, 'folder': 'fea_study', 'format': 'csv', 'long': False, 'norms': 'norms.json', 'excel': True, 'slides': True}
 
 def _key_line(
     key:_Key, # To be written

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['COLUMN_MEANINGS', 'check_settings', 'geometry_figures', 'measure_respondent', 'exclusion_rule', 'collect_traces',
-           'tabulate_groups', 'Study', 'compute_study', 'describe_families', 'describe_study']
+           'tabulate_groups', 'Study', 'compute_study', 'describe_inclusion', 'describe_families', 'describe_study']
 
 # %% ../../nbs/study/05_respondents.ipynb #50115778
 from collections.abc import Callable, Mapping, Sequence
@@ -218,6 +218,7 @@ class Study:
     synchrony:pd.DataFrame # How much each audience moved together, and what chance gives; one row for each stimulus and measure
     synchrony_windows:pd.DataFrame # The same in sliding windows
     respondent_synchrony:pd.DataFrame # Correlation of each respondent with the mean of the others
+    norms:pd.DataFrame=field(default_factory=pd.DataFrame) # Scores among those of earlier studies; empty without a norms file
     analysed:list[str]=field(default_factory=list) # Videos that this run had to analyse
 
 # %% ../../nbs/study/05_respondents.ipynb #b148e0c5
@@ -254,6 +255,8 @@ COLUMN_MEANINGS = {
     'effect': "Hedges' g with the pooled standard deviation; of the same persons g_av, with the mean of both (Lakens 2013)",
     'r': 'Correlation with the mean of the others (respondents), or the mean of these correlations (synchrony)', 'bins': 'Bins shared with the others',
     'chance_low': 'Below it are 2.5 % of what chance gives a window', 'chance_high': 'Below it are 95 % (of a window 97.5 %) of what chance gives',
+    'below': 'Earlier stimuli with a lower score (norms)', 'percentile': 'Percent of earlier stimuli with a lower score, of equal ones half',
+    'percentile_low': 'Lower end of its interval', 'percentile_high': 'Upper end of its interval',
     'kind': "'score' or 'segment'", 'name': "The score, or 'label: measure'"}
 
 # %% ../../nbs/study/05_respondents.ipynb #de0dca75
@@ -283,6 +286,19 @@ def compute_study(
             'segments': stack({k: segment_table(t, segments[segments.stimulus == k], s.threshold, s.level, s.min_carried) for k, t in traces.items()
                                if (segments.stimulus == k).any()}) if segments is not None else pd.DataFrame(),
             'differences': differences, 'comparisons': compared} | compute_synchrony(traces, s.measures, seed=s.seed)
+
+# %% ../../nbs/study/05_respondents.ipynb #46668cc3
+_MOST_NAMED = 10 # recordings; the table holds all
+
+def describe_inclusion(
+    respondents:pd.DataFrame, # The table of respondents
+)->list[str]: # Sentences
+    "How many recordings count, and why the others do not"
+    used, people = respondents[respondents.included], respondents.respondent.nunique()
+    lines = [f'{len(used)} of {len(respondents)} recordings are in the results, of {used.respondent.nunique()} of {people} respondents']
+    out = respondents[~respondents.included]
+    lines += [f'left out: {r}, {s}: {why}' for r, s, why in zip(out.respondent, out.stimulus, out.reason, strict=True)][:_MOST_NAMED]
+    return lines + ([f'... and {len(out) - _MOST_NAMED} more, in the table of respondents'] if len(out) > _MOST_NAMED else [])
 
 # %% ../../nbs/study/05_respondents.ipynb #4f44edc4
 def describe_families(

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -27,12 +27,15 @@ from .synchrony import describe_synchrony
 from ..timeline.artefacts import check_respondents, read_artefacts
 from ..timeline.table import require_pyarrow
 
+if TYPE_CHECKING:
+    from fea.study.norms import Norms
+
 # %% ../../nbs/study/08_run.ipynb #4d8f2b4d
 REGISTERED = 'registered.toml' # copy of the file that the study was planned in
 _OFFICE = ('study.xlsx', 'slides.pptx') # of an earlier run; they go when they are not asked for again
 
 TABLES = ('respondents', 'curves', 'respondent_curves', 'scores', 'respondent_scores', 'percentages', 'peaks', 'segments', 'differences', 'comparisons',
-          'synchrony', 'synchrony_windows', 'respondent_synchrony')
+          'synchrony', 'synchrony_windows', 'respondent_synchrony', 'norms')
 
 # %% ../../nbs/study/08_run.ipynb #15f6d7bb
 def _write_office(
@@ -108,6 +111,25 @@ def _describe_marks(
     "Which stretches were left out, for the record"
     return None if path is None or marks is None else {'file': Path(path).name, 'sha256': source_checksum(path), 'stretches': len(marks)}
 
+# %% ../../nbs/study/08_run.ipynb #df5f7579
+def _read_norms(
+    path:str|Path|None, # Of a norms file
+)->'Norms|None': # None: none was given
+    "Earlier scores, before any work; raises `InputError`"
+    if path is None: return None
+    from fea.study.norms import read_norms
+    return read_norms(path)
+
+def _with_norms(
+    study:Study, # Results
+    earlier:'Norms|None', # From `_read_norms`
+)->Study: # With the table `norms`
+    "Say where the scores stand among earlier ones"
+    if earlier is None: return study
+    from fea.study.norms import compare_with_norms
+    table, about = compare_with_norms(study, earlier)
+    return replace(study, norms=table, about=study.about | {'norms': about})
+
 # %% ../../nbs/study/08_run.ipynb #76d4e4b0
 def run_study(
     manifest:str|Path|pd.DataFrame, # A CSV, see above; or a table from `check_manifest`
@@ -116,6 +138,7 @@ def run_study(
     segments:str|Path|pd.DataFrame|None=None, # A CSV of scenes; or a table as from `read_segments`
     artefacts:str|Path|None=None, # A CSV of stretches that are left out, see `read_artefacts`; times of the videos
     compare:Sequence[tuple[str, str]]|None=None, # Pairs of stimuli or of groups; None: all; empty: none
+    norms:str|Path|None=None, # Scores of earlier studies, from `fea.study.norms.add_norms`
     kind:str='csv', # 'csv' or 'parquet' (extra `parquet`), of the tables
     report:bool=True, # Also write `report.html` and the figures
     long:bool=False, # Also write long tables for R, SPSS and jamovi, into a folder `long`
@@ -138,6 +161,7 @@ def run_study(
         require_office()
     if out.exists() and not out.is_dir(): raise OutputError(f'{out}: is a file; choose another folder (--out)')
     marks = None if artefacts is None else read_artefacts(artefacts)
+    earlier = _read_norms(norms)
     if marks is not None: check_respondents(marks, table.respondent.tolist(), table.stimulus.tolist())
     with writing(out): out.mkdir(parents=True, exist_ok=True)
     recordings = read_recordings(table, out, chosen, progress, classifier=classifier, consent=consent)
@@ -149,6 +173,6 @@ def run_study(
     about = describe_study(table.attrs['file'], chosen, durations, people, recordings, questions, consent) | dict(record or {})
     about['artefacts'] = _describe_marks(artefacts, marks)
     about['synchrony'] = describe_synchrony(tables['synchrony'])
-    study = Study(out, about, **tables, analysed=[v for v, r in recordings.items() if r.analysed])
+    study = _with_norms(Study(out, about, **tables, analysed=[v for v, r in recordings.items() if r.analysed]), earlier)
     _write_study(study, kind, overwrite, report, long, excel, slides)
     return study

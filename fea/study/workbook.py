@@ -175,7 +175,7 @@ def _ranking_rows(
         for column, end in (('value', ''), ('low', ', from'), ('high', ', to')): table[SCORE_LABELS[score] + end] = of[column].to_numpy()
     return table
 
-# %% ../../nbs/study/10_workbook.ipynb #56f3802d
+# %% ../../nbs/study/10_workbook.ipynb #c04dd573
 def _dictionary_rows(
     sheets:Iterable[Sheet], # Of the study
     study:'Study', # Results
@@ -197,7 +197,8 @@ def _study_sheets(
 )->list[Sheet]: # In their order
     "What goes into the workbook"
     tables = {'Scores': study.scores, 'Curves': study.curves, 'Respondents': study.respondents, 'Respondent scores': study.respondent_scores,
-              'Percentages': study.percentages, 'Peaks': study.peaks, 'Scenes': study.segments, 'Comparisons': study.comparisons, 'Synchrony': study.synchrony}
+              'Percentages': study.percentages, 'Peaks': study.peaks, 'Scenes': study.segments, 'Comparisons': study.comparisons, 'Synchrony': study.synchrony,
+              'Norms': study.norms}
     sheets = [Sheet(name, table) for name, table in tables.items() if len(table.columns)]
     return [Sheet('About', _about_rows(study), ('value',)), Sheet('At a glance', _ranking_rows(study)), *sheets,
             Sheet('Dictionary', _dictionary_rows(sheets, study), ('meaning',))]
