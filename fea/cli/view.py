@@ -112,6 +112,7 @@ def _said_in(
     also = {'out': 'folder' in plan.values, 'parquet': 'format' in plan.values, 'segments': plan.segments is not None}
     return {*plan.values, *(name for name, said in also.items() if said)}
 
+# %% ../../nbs/cli/05_view.ipynb #a78b2736
 def _tell_study(
     study:'Study', # Results
 )->None:
