@@ -24,6 +24,7 @@ from ..emotions import EMOTION_TABLE, EMOTIONS
 from ..faces.analysis import Settings, make_face_finder
 from ..faces.classifier import Classifier
 from ..faces.tracking import FaceTracker
+from ..report.html import web_file
 from ..timeline.table import make_timeline, timeline_row
 from ..video.sources import Frame
 
@@ -105,96 +106,6 @@ class LiveFaces:
         "What was recorded"
         return make_timeline(self.rows)
 
-# %% ../../nbs/app/06_live.ipynb #ce219350
-_LIVE_CSS = """
-.live { font-family: var(--st-font); color: var(--st-text-color); font-size: .875rem; line-height: 1.5; }
-.live .stage { position: relative; max-width: 640px; background: var(--st-secondary-background-color); border-radius: 6px; overflow: hidden; }
-.live video { display: block; width: 100%; transform: scaleX(-1); }
-.live .off video { visibility: hidden; min-height: 12rem; }
-.live .box { position: absolute; border: 2px solid #fff; outline: 1px solid #000; border-radius: 4px; }
-.live .box span { position: absolute; left: 0; bottom: 100%; background: #000c; color: #fff; padding: 0 .35em; white-space: nowrap; border-radius: 3px; }
-.live .bars { display: grid; grid-template-columns: 5.5rem 1fr 3rem; gap: .2rem .6rem; align-items: center; max-width: 640px; margin: .75rem 0; }
-.live .bar { height: .8rem; border-radius: 3px; background: var(--st-secondary-background-color); overflow: hidden; }
-.live .bar div { height: 100%; border-radius: 3px; border: 1px solid #8888; box-sizing: border-box; }
-.live .share { text-align: right; font-variant-numeric: tabular-nums; }
-.live .said { min-height: 1.5em; font-variant-numeric: tabular-nums; }
-.live button { font: inherit; color: inherit; background: transparent; border: 1px solid var(--st-border-color, #8888);
-  border-radius: 6px; padding: .35rem .9rem; cursor: pointer; margin: .5rem .5rem .5rem 0; }
-.live button:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 2px; }
-"""
-
-# %% ../../nbs/app/06_live.ipynb #bb21c5c4
-_LIVE_JS = """
-const REFUSED = { NotAllowedError: 'The browser may not use the camera. Allow it beside the address of this page, then press Start again.',
-  NotFoundError: 'There is no camera on this machine.', NotReadableError: 'Another program uses the camera. Close that program, then press Start again.' }
-const SIDE = 480, PATIENCE = 3000
-function build(root, data) {
-  const add = (parent, tag, name, text) => {
-    const e = document.createElement(tag); e.className = name; e.textContent = text || ''; return parent.appendChild(e) }
-  const s = { stage: add(root, 'div', 'stage off'), number: 0, waiting: 0, answered: [], stream: null }
-  s.video = add(s.stage, 'video', ''); s.video.muted = true; s.video.playsInline = true; s.video.autoplay = true
-  s.video.setAttribute('aria-label', 'Picture of the camera')
-  s.button = add(root, 'button', 'start', 'Start the camera'); s.said = add(root, 'div', 'said'); s.said.setAttribute('role', 'status')
-  const bars = add(root, 'div', 'bars')
-  s.bars = data.names.map((name, i) => { add(bars, 'div', '', name)
-    const bar = add(add(bars, 'div', 'bar'), 'div', ''); bar.style.background = data.colours[i]; bar.style.width = '0'
-    return [bar, add(bars, 'div', 'share', '')] })
-  s.canvas = document.createElement('canvas')
-  s.stop = words => {
-    if (s.stream) s.stream.getTracks().forEach(track => track.stop())
-    s.stream = null; s.video.srcObject = null; clearInterval(s.timer); s.stage.classList.add('off')
-    s.stage.querySelectorAll('.box').forEach(box => box.remove())
-    s.button.textContent = 'Start the camera'; s.said.textContent = words || '' }
-  s.look = () => {
-    const v = s.video, now = performance.now()
-    if (!s.stream || !v.videoWidth || document.hidden || (s.waiting && now - s.waiting < PATIENCE)) return
-    const scale = Math.min(1, SIDE / Math.max(v.videoWidth, v.videoHeight))
-    s.canvas.width = Math.round(v.videoWidth * scale); s.canvas.height = Math.round(v.videoHeight * scale)
-    s.canvas.getContext('2d').drawImage(v, 0, 0, s.canvas.width, s.canvas.height)
-    s.waiting = now; s.number += 1
-    s.send('picture', { number: s.number, time: now / 1000, jpeg: s.canvas.toDataURL('image/jpeg', .85).split(',')[1] }) }
-  s.start = async () => {
-    if (!navigator.mediaDevices) return s.stop('The browser gives the camera to pages on this machine, or with encryption (https), only.')
-    try { s.stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 }, height: { ideal: 480 } }, audio: false }) }
-    catch (error) { return s.stop(REFUSED[error.name] || `The camera cannot be used (${error.name}).`) }
-    s.video.srcObject = s.stream; await s.video.play()
-    s.stream.getVideoTracks()[0].onended = () => s.stop('The camera was taken away.')
-    s.stage.classList.remove('off'); s.button.textContent = 'Stop the camera'; s.waiting = 0; s.answered = []
-    s.timer = setInterval(s.look, 20) }
-  s.button.onclick = () => s.stream ? s.stop() : s.start()
-  return s
-}
-function show(s, answer, names) {
-  s.waiting = 0
-  const now = performance.now()
-  s.answered = [...s.answered.filter(t => now - t < 2000), now]
-  const rate = s.answered.length > 2 ? (s.answered.length - 1) / (now - s.answered[0]) * 1000 : 0
-  s.stage.querySelectorAll('.box').forEach(box => box.remove())
-  for (const face of answer.faces) {
-    const box = document.createElement('div'), label = document.createElement('span'), [x, y, w, h] = face.box
-    box.className = 'box'
-    for (const [side, share] of Object.entries({ left: 1 - x - w, top: y, width: w, height: h })) box.style[side] = `${100 * share}%`
-    const best = face.shares ? face.shares.indexOf(Math.max(...face.shares)) : -1
-    label.textContent = face.shares ? `${names[best]} ${Math.round(100 * face.shares[best])} %` : 'too small to be read'
-    box.append(label); s.stage.append(box)
-  }
-  const read = answer.faces.filter(face => face.shares).sort((a, b) => b.box[2] * b.box[3] - a.box[2] * a.box[3])[0]
-  s.bars.forEach(([bar, share], i) => {
-    const p = read ? read.shares[i] : 0
-    bar.style.width = `${100 * p}%`; share.textContent = read ? `${Math.round(100 * p)} %` : '' })
-  const seen = answer.error || (answer.faces.length ? (answer.faces.length > 1 ? `${answer.faces.length} faces; the bars show the largest` : '') : 'No face')
-  s.said.textContent = [rate ? `${rate.toFixed(0)} pictures a second` : '', seen].filter(Boolean).join(' · ')
-  s.said.dataset.rate = rate.toFixed(1); s.said.dataset.number = answer.number
-}
-export default function ({ data, parentElement, setTriggerValue }) {
-  const root = parentElement.querySelector('.live')
-  const s = root.state || (root.state = build(root, data))
-  s.send = setTriggerValue
-  if (data.answer && s.stream && data.answer.number === s.number) show(s, data.answer, data.names)
-  return () => { if (!root.isConnected) s.stop() }
-}
-"""
-
 # %% ../../nbs/app/06_live.ipynb #c9e3ffdd
 def _show_recording(
     live:LiveFaces, # Of this visit
@@ -202,9 +113,7 @@ def _show_recording(
     "Record, and take it away"
     import streamlit as st
     with st.container(horizontal=True):
-        if st.button('End the recording' if live.recording else 'Record', key='record'):
-            live.record(not live.recording)
-            st.rerun()
+        st.button('End the recording' if live.recording else 'Record', key='record', on_click=lambda: live.record(not live.recording))
         if live.rows and not live.recording:
             table = format_table(live.timeline)
             st.download_button('Recording (CSV)', table, 'live_timeline.csv', 'text/csv', on_click='ignore', key='live csv')
@@ -215,7 +124,7 @@ def _show_recording(
 def _live_component()->Any: # Called with `data`, `key` and `on_picture_change`
     "The camera as a part of Streamlit's page"
     from streamlit.components.v2 import component
-    return component('fea_live', html='<div class="live"></div>', css=_LIVE_CSS, js=_LIVE_JS)
+    return component('fea_live', html='<div class="live"></div>', css=web_file('live.css').read_text(), js=web_file('live.js').read_text())
 
 _LIVE = ('What your camera sees, read while you look into it. The pictures go to the program behind this page and nowhere else, and none is stored; '
          '*Record* keeps the numbers. A lamp in front of you helps more than a better camera.')
@@ -237,4 +146,4 @@ def show_live(
         data = {'names': list(EMOTIONS), 'colours': colours, 'answer': st.session_state.get('live answer')}
         _live_component()(data=data, key='camera', on_picture_change=look)
     camera()
-    _show_recording(live)
+    st.fragment(_show_recording)(live)
