@@ -13,6 +13,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,7 +39,7 @@ def _long_tail(rng:np.random.Generator, n:int, k:int)->tuple[np.ndarray, float]:
 
 BOUNDED:dict[str, Draw] = {'even': _even, 'flat': _flat, 'two kinds of people': _two_kinds, 'skewed': _skewed,
                            'smiles of 30 %': _rare(.3), 'smiles of 15 %': _rare(.15), 'smiles of 10 %': _rare(.1)}
-SIZES = (5, 8, 10, 15, 20, 30, 50)
+SIZES = (5, 8, 10, 15, 20, 25, 30, 50)
 
 
 def coverage(effort:dict[str, int], seed:int=1)->Iterator[dict[str, object]]:
@@ -53,12 +54,12 @@ def coverage(effort:dict[str, int], seed:int=1)->Iterator[dict[str, object]]:
             kept = np.insert(kept, MEASURES.index('valence'), 0, axis=2)
             table = curve_table(Traces(tuple(map(str, range(n))), kept, 1., float(kept.shape[1])))
             yield {'shape': name, 'n': n} | _held(table[table.measure != 'valence'], truth)
-    from fea.stats import resampling
-    mean = getattr(resampling, 'mean_intervals', None) or resampling.bootstrap_mean
-    for name, draw in {'even, no scale': _even, 'long tail, no scale': _long_tail, 'smiles of 15 %, no scale': _rare(.15)}.items():
+    from fea.stats.resampling import mean_intervals
+    smiles = {f'smiles of {share} %, no scale': _rare(share / 100) for share in (30, 15, 10)}
+    for name, draw in ({'even, no scale': _even, 'long tail, no scale': _long_tail} | smiles).items():
         for n in effort.get('sizes', SIZES):
             values, truth = draw(np.random.default_rng([seed, n]), n, effort['intervals'])
-            yield {'shape': name, 'n': n} | _held(mean(values), truth)
+            yield {'shape': name, 'n': n} | _held(mean_intervals(values), truth)
 
 
 def _held(table:pd.DataFrame, truth:float)->dict[str, object]:
@@ -91,7 +92,7 @@ def differences(effort:dict[str, int], seed:int=2)->Iterator[dict[str, object]]:
                 a, b = _curves(rng, shape, n) * spread, _curves(rng, shape, m)
                 alarms += bool((compare_samples(a, b, False, permutations=effort['draws']).p_adjusted < .05).any())
             yield {'design': 'between', 'shape': shape, 'n': f'{n} and {m}', 'spreads': f'{spread}:1', 'alarms': round(alarms / effort['comparisons'], 4)}
-        for n, spread in effort.get('within', ((6, 1), (12, 1), (12, 3), (24, 3))):
+        for n, spread in effort.get('within', ((6, 1), (8, 3), (12, 1), (12, 3), (16, 3), (20, 3), (24, 3))):
             rng, alarms = np.random.default_rng([seed, n, spread]), 0
             for _ in range(effort['comparisons']):
                 a, b = _curves(rng, shape, n) * spread, _curves(rng, shape, n)
@@ -102,13 +103,15 @@ def differences(effort:dict[str, int], seed:int=2)->Iterator[dict[str, object]]:
 def power(effort:dict[str, int], seed:int=3)->Iterator[dict[str, object]]:
     "A real difference of one standard deviation in five bins: share of comparisons that find one of them"
     from fea.stats.differences import compare_samples
-    for n, m, spread, paired in ((12, 12, 1, False), (20, 20, 1, False), (40, 40, 1, False), (8, 24, 3, False), (12, 12, 1, True), (20, 20, 1, True)):
+    between = ((12, 12, 1), (20, 20, 1), (40, 40, 1), (8, 24, 3))
+    within = [(shape, n, n, 1, True) for shape in ('even', 'skewed') for n in (8, 12, 16, 20)]
+    for shape, n, m, spread, paired in [*(('even', *sizes, False) for sizes in between), *within]:
         rng, found = np.random.default_rng([seed, n, m, spread]), 0
         for _ in range(effort['comparisons']):
-            a, b = _curves(rng, 'even', n) * spread, _curves(rng, 'even', m)
+            a, b = _curves(rng, shape, n) * spread, _curves(rng, shape, m)
             b[:, 10:15] += spread
             found += bool((compare_samples(a, b, paired, permutations=effort['draws']).p_adjusted < .05)[10:15].any())
-        yield {'design': 'within' if paired else 'between', 'n': str(n) if paired else f'{n} and {m}', 'spreads': f'{spread}:1',
+        yield {'design': 'within' if paired else 'between', 'shape': shape, 'n': str(n) if paired else f'{n} and {m}', 'spreads': f'{spread}:1',
                'found': round(found / effort['comparisons'], 4)}
 
 
@@ -287,11 +290,14 @@ def main()->None:
     parser.add_argument('--only', default=','.join(PARTS))
     parser.add_argument('--small', action='store_true')
     parser.add_argument('--fresh', action='store_true')
+    parser.add_argument('--times', type=int, default=1, help='this many times as many simulated studies; nothing is kept')
     options = parser.parse_args()
     store = ROOT/'bench/.cache/study_statistics.jsonl'
     if options.fresh: store.unlink(missing_ok=True)
+    effort:dict[str, Any] = SMALL if options.small else WHOLE
+    effort = effort | {k: options.times * effort[k] for k in ('intervals', 'comparisons', 'studies', 'checks')}
     for part in options.only.split(','):
-        table = compute(part, SMALL if options.small else WHOLE, None if options.small else store)
+        table = compute(part, effort, None if options.small or options.times > 1 else store)
         if part == 'coverage': table = coverage_table(table)
         print(f'### {part}\n{PARTS[part].__doc__}\n\n{as_markdown(table)}\n', flush=True)
 

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from ..core.errors import InputError
 from ..report.style import FAINT, FIRST, MARK, SECOND, STYLE
-from ..stats.resampling import LEVEL, SEED, bootstrap_mean
+from ..stats.resampling import FEWEST_FREE, LEVEL, SEED, explain_missing, mean_intervals
 from ..study.curves import LEAST_SEEN, respondent_rows
 from ..timeline.table import still_spans
 
@@ -154,7 +154,7 @@ def _average_measure(
     if not epochs: return None
     edges = _check_times(**options)
     middles, curves = (edges[1:] + edges[:-1]) / 2, {r: _person_mean(e) for r, e in epochs.items()}
-    table = pd.DataFrame({'time': middles}).join(bootstrap_mean(np.stack([*curves.values()]), level, seed=seed))
+    table = pd.DataFrame({'time': middles}).join(mean_intervals(np.stack([*curves.values()]), level))
     table.insert(2, 'events', sum(len(e) for e in epochs.values()))
     band = _chance_band([tracks[r] for r in epochs], [np.asarray(times[r], float) for r in epochs], options, seed)
     own = [pd.DataFrame({'respondent': r, 'time': middles, 'events': len(epochs[r]), 'value': curve}) for r, curve in curves.items()]
@@ -215,9 +215,12 @@ def plot_events(
             if not column: ax.set_ylabel(label)
             counts = f'{_counted(curve.n.max(), "person", "people")}, {_counted(curve.events.iloc[0], "event", "events")}' if len(curve) else ''
             if not row and counts: ax.set_title(f'{name}: {counts}', fontsize=9)
-        for ax in axes[-1]: ax.set_xlabel('s from the event')
+        for ax in axes[-1]:
+            ax.set_xlabel('s from the event')
+            ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5, integer=True))
         figure.align_ylabels(axes[:, 0])
-        figure.legend(*_event_legend(baseline), loc='outside lower center', ncols=3 if len(names) > 1 else 1, fontsize=8)
+        most = table[table.event.isin(names)].groupby('event').n.max()
+        figure.legend(*_event_legend(baseline, most), loc='outside lower center', ncols=3 if len(names) > 1 else 1, fontsize=8)
     return figure
 
 def _counted(
@@ -230,8 +233,11 @@ def _counted(
 
 def _event_legend(
     baseline:tuple[float, float], # s before the event
+    n:pd.Series, # Respondents of each event, at most
 )->tuple[list[Any], list[str]]: # What is drawn, and its name
     "What bands and shades mean"
     from matplotlib.patches import Patch
+    why, needed = explain_missing(int(n.max())), f', from {FEWEST_FREE} on' if n.min() < FEWEST_FREE else ''
     return ([Patch(color=FIRST, alpha=.3), Patch(color=FAINT, alpha=.3), Patch(color=FAINT, alpha=.12)],
-            ['mean and its 95 % interval over people', 'other moments, middle 95 %', f'level before ({baseline[0]:g} to {baseline[1]:g} s) = 0'])
+            [f'mean over people ({why})' if why else f'mean and its 95 % interval over people{needed}',
+             'other moments, middle 95 %', f'level before ({baseline[0]:g} to {baseline[1]:g} s) = 0'])

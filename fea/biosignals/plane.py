@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..core.errors import InputError
-from ..stats.resampling import bootstrap_mean, t_quantile
+from ..stats.resampling import mean_intervals, t_quantile
 from ..study.curves import LEAST_SEEN, respondent_rows, sampling_rate
 
 # %% ../../nbs/biosignals/10_plane.ipynb #24239c2b
@@ -135,7 +135,6 @@ def plot_circumplex(
 # %% ../../nbs/biosignals/10_plane.ipynb #0f57c085
 def pool_circumplex(
     tables:Mapping[str, pd.DataFrame], # By respondent, from `circumplex` with the same width and scale
-    seed:int=1, # Of the random numbers
 )->pd.DataFrame: # By bin: `time`, `n` (respondents with both), `valence` and `arousal` with `_low` and `_high`
     "Where faces and skins were on average; raises `InputError` for bins of different width, or without a table"
     if not tables: raise InputError('there is no respondent to pool')
@@ -145,5 +144,6 @@ def pool_circumplex(
               for name in ('valence', 'arousal')}
     table = pd.DataFrame({'time': pooled['valence'].index.to_numpy(float), 'n': pooled['valence'].notna().sum(axis=1).to_numpy()})
     for name, values in pooled.items():
-        table[[name, f'{name}_low', f'{name}_high']] = bootstrap_mean(values.to_numpy(float).T, seed=seed)[['mean', 'low', 'high']]
+        ends = (-1., 1.) if name == 'valence' else None
+        table[[name, f'{name}_low', f'{name}_high']] = mean_intervals(values.to_numpy(float).T, ends=ends)[['mean', 'low', 'high']].to_numpy()
     return table

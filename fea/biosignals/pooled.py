@@ -15,7 +15,7 @@ import pandas as pd
 from .moments import RESPONSE_WINDOW, Moments, format_p, in_window
 from ..core.errors import InputError
 from ..stats.differences import paired_t, sign_flips
-from ..stats.resampling import DRAWS, FEWEST, bootstrap_mean
+from ..stats.resampling import DRAWS, FEWEST, explain_missing, mean_intervals
 
 # %% ../../nbs/biosignals/12_pooled.ipynb #00064021
 SURROGATES = ('respondents', 'shifts')
@@ -51,7 +51,7 @@ class PooledMoments:
     table:pd.DataFrame # By respondent: `respondent`, `onsets`, `scrs`, `count`, `expected`, `excess`, `p` (against shifts), `expected_others`, `excess_others`
     n:int # Respondents with at least one onset and one skin response
     mean:float # Excess per respondent
-    low:float # Lower end of its 95 % interval; `nan` with fewer than ten respondents
+    low:float # Lower end of its 95 % interval; `nan` with fewer than `FEWEST_FREE` respondents
     high:float # Its upper end
     p:float # One-sided (more than chance); `nan` with fewer than five respondents
     text:str # In a sentence
@@ -78,10 +78,10 @@ def pool_moments(
     excess = excess[np.isfinite(excess)]
     enough = len(excess) >= FEWEST
     if not len(excess): raise InputError('there is one respondent with an onset and a skin response; other skins are needed')
-    summary = bootstrap_mean(excess[:, None], seed=seed).iloc[0]
+    summary = mean_intervals(excess[:, None]).iloc[0]
     p = _p_of(shares, excess, surrogates, seed) if enough else np.nan
     text = f'{summary["mean"]:+.2f} moments per respondent beyond {_CHANCE[surrogates]} (n = {len(excess)}'
-    interval = '' if np.isnan(summary.low) else f'; 95 % interval {summary.low:.2f} to {summary.high:.2f}'
+    interval = f'; {explain_missing(len(excess)) or "no interval"}' if np.isnan(summary.low) else f'; 95 % interval {summary.low:.2f} to {summary.high:.2f}'
     text += f'{interval}, {format_p(p)})' if enough else f'; fewer than {FEWEST}: no interval, no test)'
     return PooledMoments(table, len(excess), float(summary['mean']), float(summary.low), float(summary.high), p, text, surrogates)
 

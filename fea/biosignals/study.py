@@ -28,7 +28,7 @@ from ..core.tables import format_table
 from ..recordings.files import read_recording
 from ..recordings.signals import Recording
 from ..report.style import FIRST, MARK, SECOND, STYLE, draw_band, make_panels
-from ..stats.resampling import LEVEL, SEED, bootstrap_mean
+from ..stats.resampling import LEVEL, SEED, explain_missing, mean_intervals
 from ..study.synchrony import draw_synchrony, measure_synchrony, tabulate_synchrony
 from ..timeline.artefacts import artefacts_of, check_respondents
 from ..timeline.table import read_timeline
@@ -78,11 +78,12 @@ class _BodyMeasure:
     column:str # Of the bins
     scale:str # 'own': as measured; 'mean': minus the person's mean; 'range': 0 the person's lowest bin, 1 the highest
     meaning:str # For people
+    ends:tuple[float, float]|None=None # Of the scale, where it has some: what guards the interval
 
 _BODY_MEASURES = (
-    _BodyMeasure('valence', 'valence', 'own', 'Valence of the face'),
-    _BodyMeasure('expressiveness', 'expressiveness', 'own', 'Expressiveness of the face'),
-    _BodyMeasure('skin_phasic', 'eda_phasic', 'range', "Phasic skin conductance, in the person's range"),
+    _BodyMeasure('valence', 'valence', 'own', 'Valence of the face', (-1., 1.)),
+    _BodyMeasure('expressiveness', 'expressiveness', 'own', 'Expressiveness of the face', (0., 1.)),
+    _BodyMeasure('skin_phasic', 'eda_phasic', 'range', "Phasic skin conductance, in the person's range", (0., 1.)),
     _BodyMeasure('skin_level', 'eda_tonic', 'mean', "Skin conductance level, minus the person's mean (µS)"),
     _BodyMeasure('skin_responses', 'scr_count', 'own', 'Responses of the skin per bin'),
     _BodyMeasure('heart_rate', 'heart_rate', 'mean', "Heart rate, minus the person's mean (1/min)"),
@@ -121,15 +122,14 @@ def _stack_curves(
 def _pool_curves(
     people:Mapping[str, pd.DataFrame], # By respondent, from `_on_film_clock` of one width
     level:float=LEVEL, # Of the intervals
-    seed:int=SEED, # Of the random numbers
 )->pd.DataFrame: # By measure and bin: `measure`, `time`, `n`, `mean`, `low`, `high`
-    "Mean over respondents with its bootstrap interval; raises `InputError` without anybody"
+    "Mean over respondents with its interval; raises `InputError` without anybody"
     if not people: raise InputError('there is no respondent to pool')
     tables = []
     for measure in _BODY_MEASURES:
         times, values = _stack_curves(people, measure.name)
         if not np.isfinite(values).any(): continue
-        curve = bootstrap_mean(values, level, seed=seed)
+        curve = mean_intervals(values, level, measure.ends)
         tables.append(pd.concat([pd.DataFrame({'measure': measure.name, 'time': times}), curve], axis=1))
     if not tables: raise InputError('nobody has a value in any bin: no face was judged and no signal could be used; there is nothing to pool')
     return pd.concat(tables, ignore_index=True)
@@ -270,6 +270,7 @@ def plot_body_study(
             draw_band(ax, curves[curves.measure == name], width, ('mean', 'low', 'high'), _SHOWN[name][1])
             ax.set_ylabel(_SHOWN[name][0])
         seen = curves.groupby('time').n.max()
+        if why := explain_missing(int(seen.max())): axes[0].set_title(f'Bands are 95 % intervals; {why}', fontsize=8, loc='left')
         axes[-1].bar(seen.index, seen, width, align='edge', color='#6b7280', alpha=.55, linewidth=0)
         axes[-1].set(ylabel='respondents', ylim=(0, max(1, seen.max()) * 1.1))
         figure.align_ylabels(axes)

@@ -152,7 +152,7 @@ def _write_config(
 )->None:
     "Write a `study.toml`"
     from fea.study.plan import write_plan
-    tell_file(write_plan(file, manifest, overwrite, **{name: value for name, value in values.items() if name not in ('segments', 'artefacts')}))
+    tell_file(write_plan(file, manifest, overwrite, **{name: value for name, value in values.items() if name != 'segments'}))
 
 # %% ../../nbs/cli/05_view.ipynb #66d6088d
 _Manifest = Annotated[Path|None, typer.Argument(readable=False, metavar='MANIFEST', help='CSV of who watched what, or a study.toml.', show_default=False)]

@@ -167,7 +167,7 @@ def expected_accuracy(
     level:float=LEVEL, # Of the interval
     draws:int=DRAWS, # Of the bootstrap
     seed:int=SEED, # Of the random numbers
-)->dict[str, Any]: # JSON-able; `low` and `high` are None with fewer than ten units
+)->dict[str, Any]: # JSON-able; `low` and `high` are None with fewer than twenty-five units
     "Accuracy that the confidence lets expect, without labels; raises `InputError` for another model, or a batch without a face"
     if method not in ESTIMATORS: raise InputError(f"no method {method!r}; known are {', '.join(ESTIMATORS)}")
     _check_fitted(fitted, batch)

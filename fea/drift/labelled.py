@@ -185,7 +185,7 @@ def figure_intervals(
     draws:int=DRAWS, # Of the bootstrap
     seed:int=SEED, # Of the random numbers
 )->tuple[np.ndarray, np.ndarray]: # Lower and upper ends, in the order of `confusion_figures`; NaN: fewer than five units hold it
-    "Intervals when units are drawn again; where all units agree, Wilson's interval of that many units"
+    "Intervals when units are drawn again; of fewer than `FEWEST_FREE`, or where all agree, Wilson's interval of that many units"
     m = len(tables)
     weights = np.random.default_rng(seed).multinomial(m, np.full(m, 1 / m), draws).astype(float)
     drawn = confusion_figures((weights @ tables.reshape(m, -1)).reshape(-1, *tables.shape[1:]))

@@ -196,7 +196,7 @@ def draw_measures(
 # %% ../../nbs/drift/10_plots.ipynb #f1a5ba77
 def share_intervals(
     shares:np.ndarray, # Of each unit, shape (units, labels); `nan`: not judged
-)->tuple[np.ndarray, np.ndarray, np.ndarray]: # Mean, lower and upper end, each of shape (labels,); `nan` ends with fewer than ten units
+)->tuple[np.ndarray, np.ndarray, np.ndarray]: # Mean, lower and upper end, each of shape (labels,); `nan` ends with fewer than twenty-five units
     "Mean shares with 95 % intervals over units"
     kept = shares[seen_units(shares)]
     low, high = percentile_interval(redrawn_means([kept])[0], np.full(kept.shape[1], len(kept)))

@@ -252,7 +252,7 @@ def effect_interval(
     effect:Distance, # Without bias: `cliffs_delta`, or a difference of shares with shape (..., k)
     units:int, # On the smaller side
     level:float=LEVEL, # Of each interval
-)->tuple[np.ndarray, np.ndarray]: # Lower and upper ends, shape (k,); `nan` with fewer than ten units, or where nothing varies
+)->tuple[np.ndarray, np.ndarray]: # Lower and upper ends, shape (k,); `nan` with fewer than twenty-five units, or where nothing varies
     "Interval of an effect"
     values = np.asarray(effect(reference, new)).reshape(len(reference), -1)
     return percentile_interval(values, np.full(values.shape[1], units), level)
@@ -265,7 +265,7 @@ def unit_bootstrap_interval(
     level:float=LEVEL, # Of each interval
     draws:int=DRAWS, # Bootstrap draws
     seed:int=SEED, # Of the random numbers
-)->tuple[np.ndarray, np.ndarray]: # Lower and upper ends, shape (k,); `nan` with fewer than ten units on a side, or where nothing varies
+)->tuple[np.ndarray, np.ndarray]: # Lower and upper ends, shape (k,); `nan` with fewer than twenty-five units on a side, or where nothing varies
     "Interval of an effect when units of both sides are drawn again; raises `InputError` when the columns differ, or a side is empty"
     reference, new = _seen_pair(reference, new)
     if not len(reference) or not len(new): raise InputError(f'{len(new)} new units against {len(reference)}: a comparison needs units on both sides')

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['LEVEL', 'DRAWS', 'SEED', 'FEWEST', 'FEWEST_FREE', 'Statistic', 'wilson_intervals', 'wilson', 'bootstrap',
-           'bootstrap_interval', 'estimate', 't_quantile', 'mean_intervals', 'expanded_tail', 'resampled_means',
-           'percentile_interval', 'bootstrap_mean']
+           'bootstrap_interval', 'estimate', 't_quantile', 'skewed_limits', 'mean_intervals', 'explain_missing',
+           'expanded_tail', 'resampled_means', 'percentile_interval']
 
 # %% ../../nbs/stats/01_resampling.ipynb #e4d9bfbc
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ LEVEL = .95 # Of all intervals
 DRAWS = 2000 # Bootstrap draws, and permutations
 SEED = 1 # Where the random numbers begin
 FEWEST = 5 # Respondents below which no interval of a measure with a known scale is given, and no test is made
-FEWEST_FREE = 10 # Respondents below which none is given of a figure whose scale has no ends, nor by the bootstrap
+FEWEST_FREE = 25 # Respondents, or recordings, below which none is given of a figure whose scale has no ends, nor by the bootstrap
 
 # %% ../../nbs/stats/01_resampling.ipynb #7602993f
 def wilson_intervals(
@@ -114,12 +114,23 @@ def _t_quantiles(
     return np.array([known.get(int(count), np.nan) for count in n])
 
 # %% ../../nbs/stats/01_resampling.ipynb #61312f9a
+def skewed_limits(
+    skewness:np.ndarray, # Third central moment of the mean over its standard error cubed, shape (columns,)
+    quantile:np.ndarray, # Of Student's t, shape (columns,)
+)->tuple[np.ndarray, np.ndarray]: # How many standard errors the ends lie below and above the mean
+    "Limits of t where people are lopsided (Hall 1992)"
+    def solve(limit:np.ndarray)->np.ndarray:
+        with np.errstate(invalid='ignore', divide='ignore'): t = 3 / skewness * (np.cbrt(1 + skewness * (limit - skewness / 6)) - 1)
+        return np.where(np.abs(skewness) < 1e-6, limit, t)
+    return solve(quantile), -solve(-quantile)
+
+# %% ../../nbs/stats/01_resampling.ipynb #0ca6db9d
 def mean_intervals(
     values:np.ndarray, # Shape (respondents, columns); `nan` where nothing was seen
     level:float=LEVEL, # Of the intervals
     ends:tuple[float|np.ndarray, float|np.ndarray]|None=None, # Least and largest value that the scale allows, of all columns or of each; None: it has no ends
 )->pd.DataFrame: # One row per column: `n`, `mean`, `low`, `high`
-    "Mean over respondents with Student's interval, guarded by the ends of the scale where it has some"
+    "Mean over respondents with Student's interval, guarded by the ends of the scale where it has some, by Hall's limits where it has none"
     n, weight = np.isfinite(values).sum(0), 0. if ends is None else .5
     least, most = (np.broadcast_to(np.asarray(end, float), n.shape) for end in ends or (0., 0.))
     with np.errstate(invalid='ignore', divide='ignore'):
@@ -127,11 +138,21 @@ def mean_intervals(
         people = n + 2 * weight
         middle = (np.nansum(values, 0) + weight * (least + most)) / people
         squares = np.nansum((values - middle)**2, 0) + weight * ((least - middle)**2 + (most - middle)**2)
-        half = _t_quantiles(n, level) * np.sqrt(squares / (people - 1) / people)
-    half[(n < (FEWEST_FREE if ends is None else FEWEST)) | (half < 1e-12)] = np.nan
-    low, high = middle - half, middle + half
+        error = np.sqrt(squares / (people - 1) / people)
+        skewness = np.where(ends is None, np.nansum((values - middle)**3, 0) / (n * error)**3, 0)
+    error[(n < (FEWEST_FREE if ends is None else FEWEST)) | (_t_quantiles(n, level) * error < 1e-12)] = np.nan
+    below, above = skewed_limits(skewness, _t_quantiles(n, level))
+    low, high = middle - below * error, middle + above * error
     if ends is not None: low, high = np.minimum(np.maximum(low, least), mean), np.maximum(np.minimum(high, most), mean)
     return pd.DataFrame({'n': n, 'mean': mean, 'low': low, 'high': high})
+
+# %% ../../nbs/stats/01_resampling.ipynb #a92676da
+def explain_missing(
+    n:int, # Respondents, at most
+)->str: # A sentence; '' where there are enough
+    "Why a figure without ends of its scale has no interval"
+    return '' if n >= FEWEST_FREE else f'no interval: it takes {FEWEST_FREE} people where a scale has no ends'
+
 
 # %% ../../nbs/stats/01_resampling.ipynb #52b68f19
 def expanded_tail(
@@ -166,17 +187,3 @@ def percentile_interval(
     same = high - low < 1e-12
     low[same] = high[same] = np.nan
     return low, high
-
-# %% ../../nbs/stats/01_resampling.ipynb #a529aa53
-def bootstrap_mean(
-    values:np.ndarray, # Shape (respondents, columns); `nan` where nothing was seen
-    level:float=LEVEL, # Of the intervals
-    draws:int=DRAWS, # Bootstrap draws
-    seed:int=SEED, # Of the random numbers
-)->pd.DataFrame: # One row per column: `n`, `mean`, `low`, `high`
-    "Mean over respondents of figures without a scale, with its bootstrap interval; a long film is done in pieces, for the memory"
-    n = np.isfinite(values).sum(0)
-    with np.errstate(invalid='ignore'): mean = np.where(n > 0, np.nansum(values, 0) / np.maximum(n, 1), np.nan)
-    pieces = [percentile_interval(resampled_means(values[:, i:i + 1000], draws, seed), n[i:i + 1000], level) for i in range(0, len(n), 1000)]
-    low, high = np.concatenate(pieces, axis=1) if pieces else (mean, mean)
-    return pd.DataFrame({'n': n, 'mean': mean, 'low': low, 'high': high})

@@ -26,6 +26,7 @@ from .manifest import check_manifest
 from .respondents import Study, check_settings
 from .run import run_study
 from .scores import StudySettings, check_segments
+from ..timeline.artefacts import check_respondents, read_artefacts
 
 # %% ../../nbs/study/09_plan.ipynb #112f0189
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ KEYS = (
     _Key('curves', 'prominence', 'number', 'Least prominence of a peak'),
     _Key('exclusion', 'min_valid', 'number', 'Least share of the stimulus in which a face was judged; below it a person is left out'),
     _Key('exclusion', 'min_carried', 'number', 'Least share of the people who must be seen in a bin; else the curves have a gap there'),
+    _Key('exclusion', 'artefacts', 'text', 'CSV of stretches that are left out: start, end (s of the video), respondent ...; begins in this folder'),
     _Key('tests', 'compare', 'texts', "Two stimuli or groups each, like 'film vs trailer'; left out: all pairs; []: none"),
     _Key('tests', 'measures', 'texts', 'Curves that are compared'),
     _Key('tests', 'scores', 'texts', 'Scores that are computed and compared'),
@@ -140,6 +142,11 @@ class StudyPlan:
         "Pairs of stimuli or of groups; raises `InputError`"
         try: return None if 'compare' not in self.values else [parse_pair(text) for text in self.values['compare']]
         except InputError as e: raise InputError(f'{self.file}: [tests] compare: {e}') from e
+
+    @property
+    def artefacts(self)->Path|None: # None: nothing is marked
+        "The list of what is spoilt"
+        return self.file.parent/self.values['artefacts'] if 'artefacts' in self.values else None
 
     @property
     def folder(self)->Path|None: # None: not said
@@ -249,6 +256,7 @@ def find_manifest(
     table['duration'] = said.fillna(table.duration)
     try: check_settings(StudySettings(**plan.settings), table)
     except InputError as e: raise InputError(f"{plan.file}: {_place_of(str(e))}{e}") from e
+    if plan.artefacts and (exist or plan.artefacts.exists()): check_respondents(read_artefacts(plan.artefacts), table.respondent.tolist(), known)
     groups = [str(g) for column in find_group_columns(table) for g in table[column].unique()]
     for name in (name for pair in plan.compare or [] for name in pair):
         if name not in known + groups: raise InputError(f"{plan.file}: [tests] compare: nobody has '{name}'; {_nearest(name, known + groups)}")
@@ -277,7 +285,7 @@ def find_deviations(
     "What is not done as it was written down"
     known = {f.name: f.default for f in fields(StudySettings)} | plan.settings
     planned = 'none' if plan.segments is None else f'in {plan.file.name}'
-    known |= {'compare': plan.compare, 'segments': planned, 'consent': plan.values.get('consent'), 'artefacts': None}
+    known |= {'compare': plan.compare, 'segments': planned, 'consent': plan.values.get('consent'), 'artefacts': plan.artefacts and plan.artefacts.name}
     def plain(name:str, value:Any)->Any:
         if name == 'compare': return 'all pairs' if value is None else [f'{a} vs {b}' for a, b in value]
         if isinstance(value, Path): return value.name # the result holds no folder of this machine
@@ -299,11 +307,11 @@ def run_plan(
     record |= {'titles': plan.titles} | ({'title': plan.values['title']} if 'title' in plan.values else {})
     compare, segments = given.pop('compare', plan.compare), given.pop('segments', plan.segments)
     consent = given.pop('consent', plan.values.get('consent'))
-    long = plan.values.get('long', False) if long is None else long
+    artefacts, long = given.pop('artefacts', plan.artefacts), plan.values.get('long', False) if long is None else long
     options = {name: plan.values.get(name, False) for name in ('excel', 'slides')} | options
     if 'norms' in plan.values: options = {'norms': plan.file.parent/plan.values['norms']} | options
-    return run_study(table, out or plan.folder or plan.file.parent/'fea_study', segments=segments, compare=compare, consent=consent, record=record,
-                     kind=kind or plan.values.get('format', 'csv'), long=long, **plan.settings | given, **options)
+    return run_study(table, out or plan.folder or plan.file.parent/'fea_study', segments=segments, artefacts=artefacts, compare=compare,
+                     consent=consent, record=record, kind=kind or plan.values.get('format', 'csv'), long=long, **plan.settings | given, **options)
 
 # %% ../../nbs/study/09_plan.ipynb #3d8ebd6e
 _HEAD = '''# A whole study in one file. Run it with                  fea study {file}
@@ -331,7 +339,8 @@ def _as_toml(
 
 # %% ../../nbs/study/09_plan.ipynb #78083c0b
 _EXAMPLES = {'title': 'My study', 'manifest': 'viewers.csv', 'consent': 'What they were told and agreed to', 'baseline': 3., 'compare': ['film vs trailer'],
-             'paired': True, 'folder': 'fea_study', 'format': 'csv', 'long': False, 'norms': 'norms.json', 'excel': True, 'slides': True}
+             'paired': True, 'artefacts': 'marks.csv', 'folder': 'fea_study', 'format': 'csv',
+             'long': False, 'norms': 'norms.json', 'excel': True, 'slides': True}
 
 def _key_line(
     key:_Key, # To be written
@@ -353,7 +362,7 @@ def write_plan(
     path:str|Path, # Where to, for example `study.toml`
     manifest:str|Path|None=None, # A CSV, whose stimuli are written down; None: examples
     overwrite:bool=False, # Replace an older file
-    **given:Any, # Settings, `compare` (pairs), `consent`, other than the defaults
+    **given:Any, # Settings, `compare` (pairs), `consent`, `artefacts` (a file), other than the defaults
 )->Path: # The file
     "Write a commented `study.toml`; raises `InputError` or `OutputError`"
     path = Path(path)
@@ -363,7 +372,8 @@ def write_plan(
         rows = read_text_table(manifest, 'manifest', ('respondent', 'stimulus', 'video'))
         stimuli = list(dict.fromkeys(check_manifest(rows, manifest, exist=False).stimulus))
         values['manifest'] = Path(os.path.relpath(manifest, path.parent)).as_posix()
-    pairs = {'compare': [f'{a} vs {b}' for a, b in given['compare']]} if given.get('compare') else {}
+    pairs:dict[str, Any] = {'compare': [f'{a} vs {b}' for a, b in given['compare']]} if given.get('compare') else {}
+    if given.get('artefacts'): pairs['artefacts'] = Path(os.path.relpath(given['artefacts'], path.parent)).as_posix()
     values |= {k: v for k, v in ({f.name: f.default for f in fields(StudySettings)} | given | pairs).items() if v is not None}
     refuse_existing(path, overwrite=overwrite, advice='choose another name or allow overwriting (--overwrite)')
     lines = [_HEAD.format(file=path.name), *(_key_line(k, values) for k in KEYS if not k.table), '', '# The stimuli, as they are called in the manifest']
