@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['CANONICAL_FACE', 'POSE_SIZE', 'FEATURE_SIZE', 'BLENDSHAPE_SIZE', 'GEOMETRY', 'BLINK_FPS', 'canonical_face', 'Pose',
-           'rotation_of', 'head_pose', 'measure_geometry', 'Measures', 'measure_face', 'find_blinks', 'blink_rate']
+           'rotation_of', 'head_pose', 'measure_geometry', 'Measures', 'measure_face', 'find_blinks', 'blink_rate',
+           'mouth_moves']
 
 # %% ../../nbs/faces/09_geometry.ipynb #7d81601b
 import json
@@ -176,3 +177,28 @@ def blink_rate(
     gaps = np.diff(seen)
     watched = float(gaps[gaps < 1].sum())
     return 60 * len(blinks) / watched if watched >= 10 else np.nan
+
+# %% ../../nbs/faces/09_geometry.ipynb #e30abce3
+_MOVES, _TREMBLE, _MOVES_WINDOW, _MOVES_SEEN = (2., 7.), .002, 2., .8 # Hz; eye distances; s; share of the window
+
+def mouth_moves(
+    times:np.ndarray, # Of the stills, s, rising
+    opening:np.ndarray, # `mouth_opening`, same length; NaN where not known
+)->np.ndarray: # Same length, 0 to 1; NaN where the mouth was seen in less than four fifths of two seconds
+    "Share of the fast movements (2 to 7 Hz) in the power of the mouth's opening; raises `InputError` for fewer than 15 stills a second"
+    times, opening = np.asarray(times, float), np.asarray(opening, float)
+    known, step = np.isfinite(opening), float(np.median(np.diff(times))) if len(times) > 1 else np.inf
+    if step > 1.02 / BLINK_FPS: raise InputError(f'the movements of a mouth need {BLINK_FPS:g} stills a second or more; analyse with --fps all')
+    if known.sum() < 2: return np.full(len(times), np.nan)
+    clock = np.arange(times[0], times[-1] + step / 2, step)
+    curve = np.interp(clock, times[known], opening[known])
+    width = max(3, round(_MOVES_WINDOW / step) | 1)
+    def smooth(values:np.ndarray)->np.ndarray: # mean over the window
+        return pd.Series(values).rolling(width, center=True, min_periods=1).mean().to_numpy()
+    spectrum, rates = np.fft.rfft(np.r_[curve, curve[::-1]]), np.fft.rfftfreq(2 * len(curve), step) # mirrored, so that the ends meet
+    def between(low:float, high:float)->np.ndarray: # the part of these rates
+        return np.fft.irfft(np.where((rates >= low) & (rates < high), spectrum, 0), 2 * len(curve))[:len(curve)]
+    slow = between(0, _MOVES[0])
+    fast, slow = smooth(between(*_MOVES)**2), (smooth(slow**2) - smooth(slow)**2).clip(0)
+    seen = smooth((np.histogram(times[known], np.r_[clock - step / 2, clock[-1] + step / 2])[0] > 0).astype(float))
+    return np.interp(times, clock, np.where(seen >= _MOVES_SEEN, fast / (fast + slow + _TREMBLE**2), np.nan))
