@@ -112,6 +112,16 @@ def _said_in(
     also = {'out': 'folder' in plan.values, 'parquet': 'format' in plan.values, 'segments': plan.segments is not None}
     return {*plan.values, *(name for name, said in also.items() if said)}
 
+# %% ../../nbs/cli/05_view.ipynb #e31bed21
+def _parse_films(
+    given:list[str]|None, # Of the option
+)->dict[str, Path]: # By stimulus; '' for the only one
+    "Which film belongs to which stimulus"
+    def split(text:str)->tuple[str, Path]:
+        name, equals, file = text.rpartition('=')
+        return ('', Path(text)) if not equals or Path(text).is_file() else (name, Path(file))
+    return dict(map(split, given or []))
+
 # %% ../../nbs/cli/05_view.ipynb #a78b2736
 def _tell_study(
     study:'Study', # Results
@@ -139,7 +149,7 @@ def _run_config(
         return typer.echo(f'SHA-256 {plan.sha256}')
     given = _given_options(context, values | {name: options[name] for name in ('out', 'parquet', 'long', 'norms', 'excel', 'slides')}, _said_in(plan))
     out, kind, long = given.pop('out', None), 'parquet' if given.pop('parquet', False) else None, given.pop('long', None)
-    away = {name: given.pop(name) for name in ('norms', 'excel', 'slides') if name in given}
+    away = {name: given.pop(name) for name in ('norms', 'excel', 'slides') if name in given} | {'films': _parse_films(options['stimulus_video'])}
     study = run_plan(plan, out, given, kind, long, overwrite=options['overwrite'], progress=wants_progress(), **away)
     for one in study.about['plan']['deviations']: tell(f"note: {one['setting']} is {one['used']}; {file.name} says {one['registered']}", err=True)
     _tell_study(study)
@@ -162,6 +172,8 @@ _Template = Annotated[Path|None, typer.Option(help='Write a commented study.toml
 _Excel = Annotated[bool, typer.Option('--excel', help='Also write an Excel workbook: scores, curves, respondents, dictionary (extra: office).')]
 _Norms = Annotated[Path|None, typer.Option(readable=False, metavar='FILE', show_default=False,
                                            help='Scores of earlier studies, from fea norms add: percentiles.')]
+_Films = Annotated[list[str]|None, typer.Option('--stimulus-video', metavar='[NAME=]FILE', show_default=False,
+                                               help='The film that people watched, to stand beside the curves; with several stimuli NAME=FILE, repeated.')]
 _Slides = Annotated[bool, typer.Option('--slides', help='Also write PowerPoint slides with charts that can be edited (extra: office).')]
 
 
@@ -188,6 +200,7 @@ def study(
     families:Annotated[str, typer.Option(help='one rate of false alarms for the study, or two: curves; scores and scenes.')]='one', # Tests
     parquet:Annotated[bool, typer.Option('--parquet', help='Write Parquet instead of CSV.')]=False, # Format
     long:Annotated[bool, typer.Option('--long', help='Also write long tables for R, SPSS and jamovi, with labels and scripts.')]=False, # Statistics
+    stimulus_video:_Films=None, # What people watched
     norms:_Norms=None, # Earlier studies
     excel:_Excel=False, # To take away
     slides:_Slides=False, # To take away
@@ -206,7 +219,7 @@ def study(
     if manifest.suffix.lower() == '.toml': return _run_config(context, manifest, values, check)
     if check: raise InputError(f'{manifest}: --check is for a study.toml')
     done = run_study(manifest, out, kind='parquet' if parquet else 'csv', overwrite=overwrite, long=long, excel=excel, slides=slides, norms=norms,
-              progress=wants_progress(), **values)
+              films=_parse_films(stimulus_video), progress=wants_progress(), **values)
     _tell_study(done)
 
 # %% ../../nbs/cli/05_view.ipynb #f03602d1

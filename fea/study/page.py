@@ -6,16 +6,19 @@
 __all__ = ['write_study_report']
 
 # %% ../../nbs/study/07_page.ipynb #dca9ac01
-from collections.abc import Iterator
+import base64
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from ..core.files import replace_file
-from ..report.html import TableCells, draw_versions, format_number, render_page, table_cells
+from ..report.html import PictureVersions, TableCells, draw_versions, format_number, render_page, render_svg, table_cells
+from .charts import chart_values
 from fea.study.plots import (
     LABELS, SCORE_LABELS, draw_comparison, draw_groups, draw_ranking, draw_stimulus, find_splits, pick_groups, rank_stimuli, shared_limits, study_title,
 )
@@ -90,6 +93,14 @@ def _percentage_rows(
                          'average, %': shown.average, 'highest, %': shown.highest, 'lowest, %': shown.lowest,
                          'part of the time, %': _with_interval(shown, 'time', 'time_low', 'time_high')})
 
+# %% ../../nbs/study/07_page.ipynb #dcf3caa8
+def _paper_picture(
+    draw:Callable[[bool], Figure], # As for `draw_versions`
+    text:str, # What it shows, for those who cannot see it
+)->PictureVersions: # Wide and light
+    "A picture for paper, and for browsers without scripts"
+    return PictureVersions('data:image/svg+xml;base64,' + base64.b64encode(render_svg(draw(False)).encode()).decode(), (), text)
+
 # %% ../../nbs/study/07_page.ipynb #efd1d95e
 def _split_values(
     study:'Study', # Results
@@ -104,7 +115,7 @@ def _split_values(
     for i, column in enumerate(columns):
         if (position - 1) * len(columns) + i >= _MOST_PICTURES: break
         name = column.removeprefix('group_').replace('_', ' ')
-        picture = draw_versions(partial(draw_groups, rows, column, scenes, settings, limits=limits), f'Mean curves of {stimulus} by {name}')
+        picture = _paper_picture(partial(draw_groups, rows, column, scenes, settings, limits=limits), f'Mean curves of {stimulus} by {name}')
         yield {'name': name, 'groups': rows[rows.split == column].group.nunique(), 'drawn': len(pick_groups(rows, column)), 'picture': picture}
 
 # %% ../../nbs/study/07_page.ipynb #30f0d6b8
@@ -168,7 +179,7 @@ def _stimulus_values(
     draw = partial(draw_stimulus, _of_stimulus(study.curves, stimulus), spans, about['settings'], limits=shared_limits(study.curves, about['settings']))
     titled = about.get('titles', {}).get(stimulus, stimulus) != stimulus
     return {'key': f's{position}', 'name': stimulus, 'titled': titled, **about['respondents'][stimulus], 'seconds': f"{about['durations'][stimulus]:g}",
-            'picture': draw_versions(draw, f'Mean curves of {stimulus} with intervals'),
+            'picture': _paper_picture(draw, f'Mean curves of {stimulus} with intervals'),
             'splits': list(_split_values(study, position, stimulus, spans)), 'tables': _stimulus_tables(study, stimulus),
             'synchrony': _synchrony_values(study, stimulus)}
 
@@ -269,6 +280,9 @@ def _plan_values(
 # %% ../../nbs/study/07_page.ipynb #85b9ac46
 def _study_page(
     study:'Study', # Results
+    films:Mapping[str, Path]|None=None, # What people watched, by stimulus, from `check_films`
+    more:Mapping[str, tuple[str, str]]|None=None, # Sections of somebody else, key to heading and HTML
+    home:Path|None=None, # Folder where the page will lie; None: the study's
 )->str: # HTML
     "The whole page"
     level, comparisons = study.about['settings']['level'], list(_comparison_values(study))
@@ -279,15 +293,22 @@ def _study_page(
     links |= {f's{i}': str(titles.get(name, name)) for i, name in enumerate(stimuli, 1)} | ({'comparisons': 'Comparisons'} if comparisons else {})
     norms = _norm_values(study)
     if norms: links |= {'norms': 'Against earlier studies'}
+    links |= {key: heading for key, (heading, _) in (more or {}).items()}
     links |= {'respondents': 'Respondents', 'method': 'How it was computed'}
+    data = chart_values(study, films, home)
     return render_page('study.html', title=study_title(study), about=study.about, links=links, tiles=_overview_tiles(study), level=f'{level:.0%}',
                        alpha=f'{1 - level:.2g}', stimuli=[_stimulus_values(study, i, name) for i, name in enumerate(stimuli, 1)],
                        comparisons=comparisons, families=study.about['families'], respondents=_respondent_values(study), method=_method_values(study.about),
-                       plan=_plan_values(study.about), glance=glance, norms=norms)
+                       plan=_plan_values(study.about), glance=glance, norms=norms, data=data,
+                       more=[(key, text) for key, (_, text) in (more or {}).items()], scripts=('uPlot.iife.min.js', 'study.js'),
+                       media="'self' file:" if films else '')
 
 # %% ../../nbs/study/07_page.ipynb #09404b13
 def write_study_report(
     study:'Study', # Results; its folder gets `report.html`
+    films:Mapping[str, Path]|None=None, # What people watched, by stimulus, from `check_films`
+    more:Mapping[str, tuple[str, str]]|None=None, # Sections of one's own, key to heading and HTML, from `make_section`; they come before the respondents
+    home:Path|None=None, # Folder where the page will be opened, if it is moved there after it was written
 )->Path: # The file
     "Write the page, whole or not at all; raises `OutputError` when the place refuses"
-    return replace_file(study.folder/'report.html', _study_page(study))
+    return replace_file(study.folder/'report.html', _study_page(study, films, more, home))

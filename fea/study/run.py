@@ -60,6 +60,8 @@ def _write_study(
     long:bool=False, # Also write the long tables
     excel:bool=False, # Also write a workbook
     slides:bool=False, # Also write slides
+    films:Mapping[str, Path]|None=None, # For the page, by stimulus
+    more:Mapping[str, tuple[str, str]]|None=None, # Sections of the page
 )->None:
     "Write the tables, `study.json`, page and pictures, all or none; raises `OutputError` where files of somebody else are in the way"
     finish_replacing(study.folder)
@@ -82,7 +84,7 @@ def _write_study(
         if report:
             from fea.study.page import write_study_report
             from fea.study.plots import write_figures
-            write_study_report(replace(study, folder=new))
+            write_study_report(replace(study, folder=new), films, more, study.folder)
             write_figures(replace(study, folder=new))
 
 # %% ../../nbs/study/08_run.ipynb #629da4cc
@@ -130,6 +132,17 @@ def _with_norms(
     table, about = compare_with_norms(study, earlier)
     return replace(study, norms=table, about=study.about | {'norms': about})
 
+# %% ../../nbs/study/08_run.ipynb #00f45ac2
+def _check_films(
+    films:Mapping[str, str|Path]|None, # As for `run_study`
+    manifest:pd.DataFrame, # From `read_manifest`
+    settings:StudySettings, # Of the study
+)->dict[str, Path]: # By stimulus
+    "Films, before any work; raises `InputError`"
+    if not films: return {}
+    from fea.study.charts import check_films
+    return check_films(films, [str(s) for s in dict.fromkeys(manifest.stimulus) if s != settings.baseline])
+
 # %% ../../nbs/study/08_run.ipynb #76d4e4b0
 def run_study(
     manifest:str|Path|pd.DataFrame, # A CSV, see above; or a table from `check_manifest`
@@ -139,6 +152,8 @@ def run_study(
     artefacts:str|Path|None=None, # A CSV of stretches that are left out, see `read_artefacts`; times of the videos
     compare:Sequence[tuple[str, str]]|None=None, # Pairs of stimuli or of groups; None: all; empty: none
     norms:str|Path|None=None, # Scores of earlier studies, from `fea.study.norms.add_norms`
+    films:Mapping[str, str|Path]|None=None, # What people watched, by stimulus ('' for the only one): stands beside the curves of the page
+    more:Mapping[str, tuple[str, str]]|None=None, # Sections for the page, key to heading and HTML, from `fea.report.sections.make_section`
     kind:str='csv', # 'csv' or 'parquet' (extra `parquet`), of the tables
     report:bool=True, # Also write `report.html` and the figures
     long:bool=False, # Also write long tables for R, SPSS and jamovi, into a folder `long`
@@ -161,7 +176,7 @@ def run_study(
         require_office()
     if out.exists() and not out.is_dir(): raise OutputError(f'{out}: is a file; choose another folder (--out)')
     marks = None if artefacts is None else read_artefacts(artefacts)
-    earlier = _read_norms(norms)
+    earlier, shown = _read_norms(norms), _check_films(films, table, chosen)
     if marks is not None: check_respondents(marks, table.respondent.tolist(), table.stimulus.tolist())
     with writing(out): out.mkdir(parents=True, exist_ok=True)
     recordings = read_recordings(table, out, chosen, progress, classifier=classifier, consent=consent)
@@ -174,5 +189,5 @@ def run_study(
     about['artefacts'] = _describe_marks(artefacts, marks)
     about['synchrony'] = describe_synchrony(tables['synchrony'])
     study = _with_norms(Study(out, about, **tables, analysed=[v for v, r in recordings.items() if r.analysed]), earlier)
-    _write_study(study, kind, overwrite, report, long, excel, slides)
+    _write_study(study, kind, overwrite, report, long, excel, slides, shown, more)
     return study
