@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MEASURE_TABLE', 'DRIFT_MEASURES', 'PICTURE_MEASURES', 'MOST_STILLS', 'Measure', 'contrast', 'yaw', 'entropy',
            'classify_crops', 'output_columns', 'is_sound_timeline', 'read_quickly', 'measure_rows', 'spread_stills',
-           'measure_pictures', 'check_same_pictures']
+           'cut_again', 'measure_pictures', 'check_same_pictures']
 
 # %% ../../nbs/drift/02_measures.ipynb #10c398c2
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from ..core.errors import InputError
 from ..emotions import EMOTIONS, P_COLUMNS
 from ..faces.classifier import Classifier, prepare
 from ..faces.detection import Face, FaceDetector, crop_face
-from ..faces.quality import face_box, measure_still, read_stills, recorded_settings, recorded_view
+from ..faces.quality import face_box, measure_still, read_stills, recorded, recorded_settings, recorded_view
 from ..stats.metrics import softmax
 from ..timeline.table import COLUMNS, COLUMN_TABLE, read_csv, read_timeline
 
@@ -174,6 +174,18 @@ def _measure_face(
     return {'row': row.Index, 'brightness': still['brightness'], 'contrast': contrast(face_box(image, row)), 'sharpness': still['sharpness'],
             'yaw': yaw(still['nose_shift'])}
 
+# %% ../../nbs/drift/02_measures.ipynb #d3007e9c
+def cut_again(
+    image:np.ndarray, # The still, RGB uint8
+    row:Any, # Of the timeline, with a face
+    size:int, # Side of the crop, px
+    level_from:Any=None, # `level_from` of the timeline's settings, degrees; anything but a number: faces were cut out as they tilt
+)->np.ndarray: # RGB uint8, shape (size, size, 3)
+    "The crop that the label came from, upright where it was upright then"
+    tilt = getattr(row, 'roll', np.nan)
+    level = isinstance(level_from, int | float) and abs(tilt) >= level_from
+    return crop_face(image, Face(row.x, row.y, row.width, row.height, row.face_score, np.zeros((5, 2))), size, angle=float(tilt) if level else 0.)
+
 # %% ../../nbs/drift/02_measures.ipynb #fd5ab5f5
 def measure_pictures(
     timeline:pd.DataFrame, # A timeline
@@ -183,7 +195,7 @@ def measure_pictures(
 )->tuple[pd.DataFrame, np.ndarray|None]: # `PICTURE_MEASURES` by the index of the timeline; features (m, 1280), None without any
     "What the stills of a video say; raises `InputError` when it is not the timeline's video"
     rows, settings = spread_stills(timeline, most), recorded_settings(timeline)
-    detector = FaceDetector(None, settings['score_threshold'], settings['long_side'])
+    detector, level_from = FaceDetector(None, settings['score_threshold'], settings['long_side']), recorded(timeline, 'settings', 'level_from')
     measured, crops, said = list[dict[str, float]](), list[np.ndarray](), list[float]()
     of_time = {float(group.time.iloc[0]): group for _, group in rows.groupby('time')}
     for shown, (_, image) in zip(of_time, read_stills(video, list(of_time), settings['fps'], recorded_view(timeline)), strict=True):
@@ -192,7 +204,7 @@ def measure_pictures(
             if pd.isna(row.face): continue
             measured.append(_measure_face(row, still, image))
             if pd.isna(row.emotion): continue
-            crops.append(crop_face(image, Face(row.x, row.y, row.width, row.height, row.face_score, np.zeros((5, 2))), classifier.meta.crop_size))
+            crops.append(cut_again(image, row, classifier.meta.crop_size, level_from))
             said.append(getattr(row, P_COLUMNS[EMOTIONS.index(row.emotion)]))
     p, features = classify_crops(crops, classifier)
     check_same_pictures(p, rows.emotion.dropna(), np.array(said), str(video))
