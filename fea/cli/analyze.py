@@ -6,14 +6,51 @@
 __all__ = ['commands', 'analyze', 'extract']
 
 # %% ../../nbs/cli/04_analyze.ipynb #1062d543
+import re
+import warnings
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from .options import FPS, Geometry, Megapixels, Overwrite, PixelAspect, Rate, Rotate, parse_fps, tell_file, wants_progress, with_example
+from .options import FPS, Geometry, Megapixels, Overwrite, PixelAspect, Rate, Rotate, parse_fps, tell, tell_file, wants_progress, with_example
 from .outcome import Format, report_outcomes
+from ..core.errors import FeaError, InputError, TruncatedVideoError
 from ..video.limits import limit_megapixels
+
+# %% ../../nbs/cli/04_analyze.ipynb #ad6d55af
+def _camera_number(
+    videos:list[Path], # What the user gave
+)->int|None: # None: no camera is meant
+    "Which camera is meant"
+    if len(videos) != 1 or not re.fullmatch('[0-9]{1,2}', str(videos[0])) or videos[0].exists(): return None
+    return int(str(videos[0]))
+
+def _record(
+    number:int, # Of the camera
+    fps:float|None, # Sampling rate
+    seconds:float|None, # Until Ctrl-C without
+    out:Path, # Folder of all results
+    plot:bool, # Whether to draw
+    *,
+    rotate:int, # Degrees clockwise
+    **options:Any, # Of `fea analyze`
+)->None:
+    "Record, and report"
+    from fea.local_inference import Outcome, record_camera
+    from fea.video.camera import Camera
+    if options.pop('resume'): raise InputError('a camera shows what is now, so a recording cannot be resumed; leave out --resume')
+    if options.pop('pixel_aspect'): raise InputError('--pixel-aspect is for files; a camera gives square pixels')
+    options.pop('jobs')
+    folder = out/f'camera_{number}_{datetime.now():%Y-%m-%d_%H-%M-%S}'
+    camera = Camera(number, fps, seconds, rotate)
+    tell(f'recording {camera.path} ({camera.size[0]}x{camera.size[1]} px): numbers alone, no picture is kept' + ('' if seconds else '; Ctrl-C ends it'), err=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', UserWarning) # said below
+        timeline = record_camera(camera, folder, **options)
+    error:FeaError|None = None if timeline.attrs['fea']['complete'] else TruncatedVideoError(timeline.attrs['fea']['reason'])
+    report_outcomes([Outcome(camera.path, folder, timeline, error)], plot)
 
 # %% ../../nbs/cli/04_analyze.ipynb #df1488e4
 commands = typer.Typer()
@@ -21,7 +58,8 @@ commands = typer.Typer()
 @commands.command(help=with_example(
     'Find the faces in videos, follow them, and write a timeline of their expressions.', 'fea analyze film.mp4 --fps 5 --plot'))
 def analyze(
-    videos:Annotated[list[Path], typer.Argument(readable=False, metavar='VIDEO', help='Videos, GIFs, pictures, or folders.')], # Any number
+    videos:Annotated[list[Path], typer.Argument(readable=False, metavar='VIDEO',
+        help='Videos, GIFs, pictures, or folders; or the number of a camera (0), which is recorded until Ctrl-C.')], # Any number
     fps:Rate=FPS, # Sampling rate
     out:Annotated[Path, typer.Option(help='Folder of the results; each video gets a folder in it.')]=Path('fea_results'), # Where to
     format:Annotated[Format, typer.Option(help='File format of the timeline.')]=Format.csv, # Of the table
@@ -39,6 +77,7 @@ def analyze(
     jobs:Annotated[int|None, typer.Option(min=1, show_default='one for each core, at most 4',
                                           help='Videos analysed at a time, each in a process of 0.35 GB, with 8K 0.65 GB.')]=None, # Of several
     consent:Annotated[str, typer.Option(help='Note for the record: what the recorded people were told and agreed to.')]='', # Into the metadata
+    seconds:Annotated[float|None, typer.Option(help='Length of the recording of a camera, s.', show_default='until Ctrl-C')]=None, # Of a camera
 )->None:
     "The main job"
     from fea.core.threads import count_cores
@@ -48,6 +87,8 @@ def analyze(
         'kind': format.value, 'overwrite': overwrite, 'resume': resume, 'consent': consent or None, 'long_side': long_side, 'adaptive': adaptive,
         'geometry': geometry, 'blendshapes': blendshapes, 'pixel_aspect': pixel_aspect, 'rotate': rotate,
         'progress': wants_progress(), 'jobs': jobs or min(4, count_cores())}
+    if (camera := _camera_number(videos)) is not None: return _record(camera, parse_fps(fps), seconds, out, plot, classifier=Classifier(model), **options)
+    if seconds is not None: raise InputError('--seconds is the length of the recording of a camera; give the number of one instead of a video (0)')
     with limit_megapixels(max_megapixels): report_outcomes(analyze_each(videos, out, fps=parse_fps(fps), classifier=Classifier(model), **options), plot)
 
 # %% ../../nbs/cli/04_analyze.ipynb #bd4b500c

@@ -38,6 +38,7 @@ from .mesh import MESH_FILES, FaceMesh
 from .tracking import FaceTracker, describe_looks, sample_looks
 from ..timeline.results import BLENDSHAPE_TABLE, TimelineWriter
 from ..timeline.table import frame_index, make_timeline, timeline_row
+from ..video.camera import Camera
 from ..video.partial import PartialImage
 from ..video.pictures import AS_STORED, View, parse_pixel_aspect
 from ..video.sources import Frame, SourceInfo, check_fps, read_frames
@@ -95,7 +96,7 @@ def describe_analysis(
     "Where the numbers of a timeline come from"
     path = Path(info.path)
     return {'fea': fea.__version__, 'complete': False, 'reason': 'still running',
-            'source': {'name': path.name, 'sha256': source_checksum(path), 'kind': info.kind, 'width': info.width, 'height': info.height,
+            'source': {'name': path.name, 'sha256': None if info.kind == 'camera' else source_checksum(path), 'kind': info.kind, 'width': info.width, 'height': info.height,
                        'rotation': info.rotation, 'fps': info.fps, 'duration': None if info.duration is None else round(info.duration, 3)}
                       | info.details(),
             'settings': asdict(settings) | {'fps': settings.fps or 'all', 'geometry': settings.measures, 'min_face': MIN_FACE, 'crop_scale': CROP_SCALE,
@@ -261,7 +262,7 @@ def classify_findings(
 
 # %% ../../nbs/faces/04_analysis.ipynb #29642ba8
 def analyze_stills(
-    stills:Stills, # What to read
+    stills:Stills|Camera, # What to read
     settings:Settings, # Size and threshold of detection
     classifier:Classifier, # The open model
     tracker:FaceTracker, # Knows who is who
