@@ -45,7 +45,8 @@ def _record(
     options.pop('jobs')
     folder = out/f'camera_{number}_{datetime.now():%Y-%m-%d_%H-%M-%S}'
     camera = Camera(number, fps, seconds, rotate)
-    tell(f'recording {camera.path} ({camera.size[0]}x{camera.size[1]} px): numbers alone, no picture is kept' + ('' if seconds else '; Ctrl-C ends it'), err=True)
+    until = f'for {seconds:g} s' if seconds else 'until Ctrl-C'
+    tell(f'recording {camera.path} ({camera.width}x{camera.height} px) {until}: numbers alone, no picture is kept', err=True)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', UserWarning) # said below
         timeline = record_camera(camera, folder, **options)

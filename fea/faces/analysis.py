@@ -96,8 +96,9 @@ def describe_analysis(
     "Where the numbers of a timeline come from"
     path = Path(info.path)
     return {'fea': fea.__version__, 'complete': False, 'reason': 'still running',
-            'source': {'name': path.name, 'sha256': None if info.kind == 'camera' else source_checksum(path), 'kind': info.kind, 'width': info.width, 'height': info.height,
-                       'rotation': info.rotation, 'fps': info.fps, 'duration': None if info.duration is None else round(info.duration, 3)}
+            'source': {'name': path.name, 'sha256': None if info.kind == 'camera' else source_checksum(path), 'kind': info.kind,
+                       'width': info.width, 'height': info.height, 'rotation': info.rotation, 'fps': info.fps,
+                       'duration': None if info.duration is None else round(info.duration, 3)}
                       | info.details(),
             'settings': asdict(settings) | {'fps': settings.fps or 'all', 'geometry': settings.measures, 'min_face': MIN_FACE, 'crop_scale': CROP_SCALE,
                                             'level_from': LEVEL_FROM if settings.measures else None},

@@ -34,24 +34,26 @@ class Camera:
         capture:Callable[[int], Any]=cv2.VideoCapture, # Opens it; what it returns has `isOpened`, `read` (as BGR) and `release`
     ):
         check_fps(fps)
-        if seconds is not None and not (math.isfinite(seconds) and seconds > 0): raise InputError(f'seconds is {seconds}: give the length of the recording, above 0')
+        if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
+            raise InputError(f'seconds is {seconds}: give the length of the recording, above 0')
         self.path, self.fps, self.seconds, self.rotate = Path(f'camera {number}'), fps, seconds, View(rotate=rotate).rotate
         self.error:TruncatedVideoError|None = None # Set when the camera is taken away
-        self._stopped, self._news, self._newest = threading.Event(), threading.Condition(), None
+        self._stopped, self._news = threading.Event(), threading.Condition()
+        self._newest:tuple[float, np.ndarray]|None = None # When (s, of the system's clock), and BGR
         logging = cv2.utils.logging
         before = logging.setLogLevel(logging.LOG_LEVEL_SILENT) # of a camera that is not there OpenCV would write lines that say less than ours
         try: self._source = capture(number)
         finally: logging.setLogLevel(before)
-        good, picture = self._source.read() if self._source.isOpened() else (False, None)
-        if not good:
+        picture = self._source.read()[1] if self._source.isOpened() else None
+        if picture is None:
             self._source.release()
             raise InputError(f'{self.path} gives no picture: connect it, close other programs that use it, allow this one to use it, or give another number')
-        self.size = turn_image(picture, self.rotate).shape[1::-1]
+        self.height, self.width = turn_image(picture, self.rotate).shape[:2]
 
     @property
     def info(self)->SourceInfo: # For the record
         "What the camera says about itself"
-        return SourceInfo(self.path, 'camera', *self.size, fps=self.fps, duration=self.seconds)
+        return SourceInfo(self.path, 'camera', self.width, self.height, fps=self.fps, duration=self.seconds)
 
     def stop(self)->None:
         "End the recording after the still that is in work"
