@@ -206,17 +206,22 @@ def biosignals_study(
     decomposition:_Decomposition='straight', # Of the skin
     overwrite:Overwrite=False, # Older results
 )->None:
-    "Write curves and picture"
+    "Write curves, picture and page"
     from fea.biosignals.study import EVENT_FILES, STUDY_FILES, run_body_study
+    from fea.biosignals.study_page import write_study_page
+    from fea.core.files import refuse_existing
     from fea.timeline.artefacts import read_artefacts
     units, names = _parse_pairs(unit, '--unit', 'eda=nS'), _parse_pairs(channel, '--channel', 'Aux1=eda')
+    refuse_existing(out/'report.html', overwrite=overwrite, advice='choose another folder, or allow overwriting')
     study = run_body_study(manifest, out, width, overwrite, mains=mains, threshold=threshold, units=units, names=names, stream=stream,
                            rate=rate, columns=_parse_columns(column), edge=edge, progress=wants_progress(), decomposition=decomposition,
                            artefacts=None if artefacts is None else read_artefacts(artefacts), around=around or [], surrogates=surrogates)
+    title = '' if manifest.stem.lower() in ('manifest', 'study') else f': {manifest.stem}'
+    write_study_page(study, out/'report.html', f'Face and body of an audience{title}')
     for line in study.respondents[~study.respondents.included].itertuples(index=False): tell(f'left out: {line.respondent}: {line.reason}')
     if study.moments: tell(study.moments.text)
     for note in study.around.notes if study.around else (): tell(f'- {note}')
-    for name in (*STUDY_FILES, 'synchrony.png', *EVENT_FILES):
+    for name in (*STUDY_FILES, 'synchrony.png', *EVENT_FILES, 'report.html'):
         if (out/name).exists(): tell_file(out/name)
 
 # %% ../../nbs/cli/06_biosignals.ipynb #731cc5cc
