@@ -50,7 +50,7 @@ $(TEST_VENV)/.installed: $(SOURCES)
 	$(check_python)
 	@echo "Installing the development set into $(TEST_VENV) (about 8 GB, most of it PyTorch, once) ..."
 	@test -x $(TEST_VENV)/bin/python || $(PYTHON) -m venv $(TEST_VENV)
-	@$(TEST_VENV)/bin/python $(PIP) -e '.[dev,train,parquet,heif,aws,local,app,biosignals,drift,office]'
+	@$(TEST_VENV)/bin/python $(PIP) -e '.[dev,train,parquet,heif,aws,local,app,biosignals,drift,cluster,office]'
 	$(call check_opencv,$(TEST_VENV))
 	@touch $@
 

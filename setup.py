@@ -7,7 +7,7 @@ from shutil import copy2, copytree, rmtree
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
-EXTRAS = ('train', 'aws', 'serve', 'local', 'app', 'parquet', 'heif', 'biosignals', 'drift', 'office', 'dev')
+EXTRAS = ('train', 'aws', 'serve', 'local', 'app', 'parquet', 'heif', 'biosignals', 'drift', 'cluster', 'office', 'dev')
 ROOT = Path(__file__).resolve().parent
 SHIPPED = ['model.onnx', 'face_detection_yunet_2023mar_merged.onnx', 'face_mesh_v2_478.onnx', 'face_landmark_468.onnx', 'face_blendshapes.onnx',
            'canonical_face.json', 'SHA256SUMS', 'model_card.json', 'metrics.json', 'baseline.json']

@@ -15,17 +15,17 @@ from typing import Annotated, Any
 import typer
 
 from .options import FPS, Geometry, Megapixels, Overwrite, PixelAspect, Rate, Rotate, parse_fps, tell, tell_file, wants_progress, with_example
-from .outcome import Format, report_outcomes
+from .outcome import Format, report_cluster, report_outcomes
 from ..core.errors import FeaError, InputError, TruncatedVideoError
 from ..video.limits import limit_megapixels
 
 # %% ../../nbs/cli/04_analyze.ipynb #ad6d55af
 def _camera_number(
-    videos:list[Path], # What the user gave
+    videos:list[str], # What the user gave
 )->int|None: # None: no camera is meant
     "Which camera is meant"
-    if len(videos) != 1 or not re.fullmatch('[0-9]{1,2}', str(videos[0])) or videos[0].exists(): return None
-    return int(str(videos[0]))
+    if len(videos) != 1 or not re.fullmatch('[0-9]{1,2}', videos[0]) or Path(videos[0]).exists(): return None
+    return int(videos[0])
 
 def _record(
     number:int, # Of the camera
@@ -33,15 +33,18 @@ def _record(
     seconds:float|None, # Until Ctrl-C without
     out:Path, # Folder of all results
     plot:bool, # Whether to draw
+    model:Path|None, # ONNX
     *,
     rotate:int, # Degrees clockwise
     **options:Any, # Of `fea analyze`
 )->None:
     "Record, and report"
+    from fea.faces.classifier import Classifier
     from fea.local_inference import Outcome, record_camera
     from fea.video.camera import Camera
     if options.pop('resume'): raise InputError('a camera shows what is now, so a recording cannot be resumed; leave out --resume')
     if options.pop('pixel_aspect'): raise InputError('--pixel-aspect is for files; a camera gives square pixels')
+    if options.pop('cluster'): raise InputError('a camera is of this machine; leave out --cluster')
     options.pop('jobs')
     folder = out/f'camera_{number}_{datetime.now():%Y-%m-%d_%H-%M-%S}'
     camera = Camera(number, fps, seconds, rotate)
@@ -49,20 +52,53 @@ def _record(
     tell(f'recording {camera.path} ({camera.width}x{camera.height} px) {until}: numbers alone, no picture is kept', err=True)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', UserWarning) # said below
-        timeline = record_camera(camera, folder, **options)
+        timeline = record_camera(camera, folder, classifier=Classifier(model), **options)
     error:FeaError|None = None if timeline.attrs['fea']['complete'] else TruncatedVideoError(timeline.attrs['fea']['reason'])
     report_outcomes([Outcome(camera.path, folder, timeline, error)], plot)
+
+# %% ../../nbs/cli/04_analyze.ipynb #7f1cf493
+def _analyze_here(
+    videos:list[str], # As given
+    out:str, # Folder of the results
+    fps:float|None, # None: every frame
+    model:Path|None, # ONNX
+    plot:bool, # Whether to draw
+    jobs:int|None, # Videos at a time
+    **options:Any, # As for `analyze`
+)->None:
+    "Analyse on this machine, and report; raises `FeaError`, or `typer.Exit` when a video failed"
+    from fea.core.threads import count_cores
+    from fea.faces.classifier import Classifier
+    from fea.local_inference import analyze_each
+    stored = [place for place in (*videos, out) if '://' in place]
+    if stored: raise InputError(f'{stored[0]}: is no path; --cluster local reads from S3 and GCS, and writes there')
+    report_outcomes(analyze_each(videos, out, jobs=jobs or min(4, count_cores()), fps=fps, classifier=Classifier(model), **options), plot)
+
+def _analyze_there(
+    videos:list[str], # As given
+    out:str, # Place of the results
+    fps:float|None, # None: every frame
+    model:Path|None, # ONNX
+    plot:bool, # Whether to draw
+    **options:Any, # As for `run_on_cluster`
+)->None:
+    "Analyse on many machines, and report; raises `FeaError`, or `typer.Exit` when a video failed"
+    from fea.cluster.run import run_on_cluster
+    from fea.faces.classifier import Classifier
+    if plot: raise InputError('--plot draws on this machine; leave it out with --cluster')
+    report_cluster(run_on_cluster(videos, out, fps, classifier=Classifier(model), **options), out)
 
 # %% ../../nbs/cli/04_analyze.ipynb #df1488e4
 commands = typer.Typer()
 
 @commands.command(help=with_example(
-    'Find the faces in videos, follow them, and write a timeline of their expressions.', 'fea analyze film.mp4 --fps 5 --plot'))
+    'Find the faces in videos, follow them, and write a timeline of their expressions.', 'fea analyze film.mp4 --fps 5 --plot',
+    'fea analyze s3://studies/films --cluster 10.0.0.5:6379 --out s3://studies/results'))
 def analyze(
-    videos:Annotated[list[Path], typer.Argument(readable=False, metavar='VIDEO',
+    videos:Annotated[list[str], typer.Argument(metavar='VIDEO', show_default=False,
         help='Videos, GIFs, pictures, or folders; or the number of a camera (0), which is recorded until Ctrl-C.')], # Any number
     fps:Rate=FPS, # Sampling rate
-    out:Annotated[Path, typer.Option(help='Folder of the results; each video gets a folder in it.')]=Path('fea_results'), # Where to
+    out:Annotated[str, typer.Option(help='Folder of the results; each video gets a folder in it.')]='fea_results', # Where to
     format:Annotated[Format, typer.Option(help='File format of the timeline.')]=Format.csv, # Of the table
     plot:Annotated[bool, typer.Option('--plot', help='Also draw the timeline (timeline.png).')]=False, # Whether to draw
     overwrite:Overwrite=False, # Older results
@@ -79,18 +115,19 @@ def analyze(
                                           help='Videos analysed at a time, each in a process of 0.35 GB, with 8K 0.65 GB.')]=None, # Of several
     consent:Annotated[str, typer.Option(help='Note for the record: what the recorded people were told and agreed to.')]='', # Into the metadata
     seconds:Annotated[float|None, typer.Option(help='Length of the recording of a camera, s.', show_default='until Ctrl-C')]=None, # Of a camera
+    cluster:Annotated[str, typer.Option(metavar='ADDRESS|local', show_default='this machine, without Ray', help='''Many machines (extra: cluster): the address
+of a Ray cluster, or local. Videos and results lie on a disk that all see, in S3 or GCS; what is done already is kept.''')]='', # Ray
 )->None:
     "The main job"
-    from fea.core.threads import count_cores
-    from fea.faces.classifier import Classifier
-    from fea.local_inference import analyze_each
-    options:dict[str, Any] = {
-        'kind': format.value, 'overwrite': overwrite, 'resume': resume, 'consent': consent or None, 'long_side': long_side, 'adaptive': adaptive,
-        'geometry': geometry, 'blendshapes': blendshapes, 'pixel_aspect': pixel_aspect, 'rotate': rotate,
-        'progress': wants_progress(), 'jobs': jobs or min(4, count_cores())}
-    if (camera := _camera_number(videos)) is not None: return _record(camera, parse_fps(fps), seconds, out, plot, classifier=Classifier(model), **options)
+    rate, options = parse_fps(fps), dict[str, Any](
+        kind=format.value, overwrite=overwrite, consent=consent or None, long_side=long_side, adaptive=adaptive, geometry=geometry,
+        blendshapes=blendshapes, pixel_aspect=pixel_aspect, rotate=rotate, progress=wants_progress())
+    if (camera := _camera_number(videos)) is not None:
+        return _record(camera, rate, seconds, Path(out), plot, model, resume=resume, jobs=jobs, cluster=cluster, **options)
     if seconds is not None: raise InputError('--seconds is the length of the recording of a camera; give the number of one instead of a video (0)')
-    with limit_megapixels(max_megapixels): report_outcomes(analyze_each(videos, out, fps=parse_fps(fps), classifier=Classifier(model), **options), plot)
+    with limit_megapixels(max_megapixels):
+        if cluster: return _analyze_there(videos, out, rate, model, plot, cluster=cluster, jobs=jobs, **options)
+        _analyze_here(videos, out, rate, model, plot, jobs=jobs, resume=resume, **options)
 
 # %% ../../nbs/cli/04_analyze.ipynb #bd4b500c
 @commands.command(help=with_example(

@@ -39,8 +39,8 @@ def read_respondents(
 # %% ../../nbs/cli/08_drift.ipynb #33519960
 commands = typer.Typer(no_args_is_help=True, help="""Compare a batch of recordings with those that the model was validated on. Without
 labels, so it does not say that the model is wrong: it says that the batch is not what the model was shown to work on.""")
-_Results = Annotated[list[Path], typer.Argument(readable=False, metavar='RESULTS', show_default=False,
-                                               help='Timelines, or folders of them, that fea analyze or fea transform wrote.')]
+_Results = Annotated[list[str], typer.Argument(metavar='RESULTS', show_default=False,
+                                               help='Timelines, or folders of them, that fea analyze or fea transform wrote; also s3://bucket/folder.')]
 _Videos = Annotated[list[Path]|None, typer.Option(readable=False, show_default='pictures are not looked at', help="""Videos that they were made
 from, or a folder: light, sharpness and what the network sees need the pictures; may be repeated.""")]
 _Model = Annotated[Path|None, typer.Option(readable=False, help='The model that made the timelines.', show_default='the one that ships with fea')]
@@ -78,10 +78,11 @@ def baseline(
     overwrite:Overwrite=False, # Older ones
 )->None:
     "Make and write"
+    from fea.cluster.results import fetched_results
     from fea.core.files import refuse_existing
     from fea.drift.baseline import baseline_of_recordings, write_baseline
     refuse_existing(out, overwrite=overwrite, advice='choose another place, or replace it (--overwrite)')
-    batch = _gather(results, videos, model, respondents, stills)
+    with fetched_results(results) as local: batch = _gather(local, videos, model, respondents, stills)
     made = baseline_of_recordings(batch, model)
     write_baseline(made, out, overwrite)
     for note in batch.source['notes']: tell(f'note: {note}', err=True)
@@ -155,6 +156,7 @@ def check(
     "Compare, write, say"
     import matplotlib
     matplotlib.use('Agg')
+    from fea.cluster.results import fetched_results
     from fea.drift.check import check_drift
     from fea.drift.effects import read_thresholds
     from fea.drift.plots import known_accuracy, view_drift
@@ -163,9 +165,11 @@ def check(
     cloud = connect_place(bucket, region) if publish else None
     known, limits = open_baseline(baseline, model), read_thresholds(thresholds) if thresholds else None
     if group and labels is None: raise InputError('--group splits labelled faces; give them with --labels')
-    batch = _gather(results, videos, model, respondents, stills)
-    result = check_drift(known, batch, limits, accuracy=known_accuracy(known, batch, _measure_accuracy(results, labels, respondents, group)))
-    write_drift_results(view_drift(result, known, batch), out, _name_batch(results), overwrite)
+    with fetched_results(results) as local:
+        batch = _gather(local, videos, model, respondents, stills)
+        result = check_drift(known, batch, limits, accuracy=known_accuracy(known, batch, _measure_accuracy(local, labels, respondents, group)))
+        name = _name_batch(local)
+    write_drift_results(view_drift(result, known, batch), out, name, overwrite)
     for sentence in (*result.sentences, *accuracy_words(result)): tell(sentence)
     for note in result.notes: tell(f'note: {note}', err=True)
     tell(f'\n{_short_table(result)}\n')

@@ -50,10 +50,11 @@ def _compare_with_baseline(
 on a video: summary, data quality, an interactive timeline beside the video, peaks, the table, and what the numbers mean. More stills per second show shorter
 expressions.""", 'fea report film.mp4 --fps 5'))
 def report(
-    video:Video, # Of what
+    video:Annotated[str, typer.Argument(metavar='VIDEO', show_default=False,
+                                        help='A video, GIF, picture or folder of pictures; also s3://bucket/film.mp4.')], # Of what
     timeline:_Table=None, # A ready table
     fps:Rate=FPS, # Sampling rate
-    out:_Out=Path('fea_results'), # Where to
+    out:Annotated[str, typer.Option(help='Folder of the results; the video gets a folder in it; also s3://bucket/folder.')]='fea_results', # Where to
     embed:Annotated[bool, typer.Option('--embed', help='Put the video into the page (the page gets as large as the video).')]=False, # Video
     baseline:Annotated[Path|None, typer.Option(readable=False, help='From fea drift baseline: is this recording unusual among those?')]=None, # Drift
     overwrite:Overwrite=False, # Older results
@@ -61,16 +62,19 @@ def report(
     "Write the page"
     from fea.report.page import check_report_place, write_report
     from fea.faces.quality import frame_quality
-    folder = find_result_folder(video, out)
-    check_report_place(folder/'report.html', overwrite)
-    known = open_baseline(baseline) if baseline else None
-    table = find_timeline(video, timeline, folder, fps, overwrite)
-    folder.mkdir(parents=True, exist_ok=True)
-    more = _compare_with_baseline(table, video, known) if known else None
-    quality = frame_quality(table, video, progress=wants_progress())
-    page = write_report(table, folder/'report.html', video, embed, quality, overwrite, more)
-    tell(describe_findings(video.name, table))
-    tell_file(page)
+    from fea.cluster.places import is_store
+    from fea.cluster.results import borrowed_folder, fetched_video
+    place = f"{out.rstrip('/')}/{find_result_folder(Path(video.rpartition('/')[2] if is_store(video) else video), Path('.')).name}"
+    with fetched_video(video) as film, borrowed_folder(place) as folder:
+        check_report_place(folder/'report.html', overwrite)
+        known = open_baseline(baseline) if baseline else None
+        table = find_timeline(film, timeline, folder, fps, overwrite)
+        folder.mkdir(parents=True, exist_ok=True)
+        more = _compare_with_baseline(table, film, known) if known else None
+        quality = frame_quality(table, film, progress=wants_progress())
+        write_report(table, folder/'report.html', film, embed, quality, overwrite, more)
+    tell(describe_findings(film.name, table))
+    tell_file(f'{place}/report.html')
 
 # %% ../../nbs/cli/05_view.ipynb #f2844dba
 @commands.command(help=with_example("""Draw boxes, numbers and
@@ -165,7 +169,7 @@ def _write_config(
     tell_file(write_plan(file, manifest, overwrite, **{name: value for name, value in values.items() if name != 'segments'}))
 
 # %% ../../nbs/cli/05_view.ipynb #66d6088d
-_Manifest = Annotated[Path|None, typer.Argument(readable=False, metavar='MANIFEST', help='CSV of who watched what, or a study.toml.', show_default=False)]
+_Manifest = Annotated[str|None, typer.Argument(metavar='MANIFEST', help='CSV of who watched what, or a study.toml.', show_default=False)]
 _Marks = Annotated[Path|None, typer.Option(readable=False, metavar='FILE.csv', show_default=False, help='Stretches to leave out: a CSV with start, end '
                                            '(s of the video) and, if wanted, respondent, stimulus, signal (face or all), reason.')]
 _Template = Annotated[Path|None, typer.Option(help='Write a commented study.toml with these options to this file, and run nothing.', show_default=False)]
@@ -179,8 +183,9 @@ _Slides = Annotated[bool, typer.Option('--slides', help='Also write PowerPoint s
 
 # %% ../../nbs/cli/05_view.ipynb #ceb7580e
 @commands.command(help=with_example("""Curves and comparisons
-over many viewers of the same stimuli, from a manifest (CSV with respondent, stimulus, video; also offset, duration, face and columns of groups), or from a
-study.toml that says all of the study; what is given here then counts more, and is recorded. Run it again after adding viewers: only they are analysed.""",
+over many viewers of the same stimuli, from a manifest (CSV with respondent, stimulus, video; also offset, duration, face and columns of groups; in S3, too), or
+from a study.toml that says all of the study; what is given here then counts more, and is recorded. Run it again after adding viewers: only they are
+analysed.""",
 "fea study viewers.csv --compare 'film vs trailer' --out study --long", 'fea study viewers.csv --write-config study.toml', 'fea study study.toml'))
 def study(
     context:typer.Context, # Says which options were given
@@ -214,12 +219,17 @@ def study(
     pairs = [parse_pair(text) for text in compare] if compare else None
     values:dict[str, Any] = {'segments': segments, 'artefacts': artefacts, 'compare': pairs, 'consent': consent or None, 'fps': fps, 'bin': bin,
                              'baseline': zero, 'threshold': threshold, 'min_valid': min_valid, 'min_carried': min_carried, 'families': families}
-    if write_config is not None: return _write_config(write_config, manifest, values, overwrite)
+    if write_config is not None: return _write_config(write_config, Path(manifest) if manifest else None, values, overwrite)
     if manifest is None: raise InputError('who watched what? Give a manifest (CSV) or a study.toml; fea study --write-config study.toml writes one to fill in')
-    if manifest.suffix.lower() == '.toml': return _run_config(context, manifest, values, check)
+    if manifest.lower().endswith('.toml'): return _run_config(context, Path(manifest), values, check)
     if check: raise InputError(f'{manifest}: --check is for a study.toml')
-    done = run_study(manifest, out, kind='parquet' if parquet else 'csv', overwrite=overwrite, long=long, excel=excel, slides=slides, norms=norms,
-              films=_parse_films(stimulus_video), progress=wants_progress(), **values)
+    from fea.cluster.results import fetched_manifest
+    from fea.study.manifest import read_manifest
+    with fetched_manifest(manifest) as (file, places):
+        table = read_manifest(file)
+        table.attrs['places'] = places
+        done = run_study(table, out, kind='parquet' if parquet else 'csv', overwrite=overwrite, long=long, excel=excel, slides=slides, norms=norms,
+                         films=_parse_films(stimulus_video), progress=wants_progress(), **values)
     _tell_study(done)
 
 # %% ../../nbs/cli/05_view.ipynb #f03602d1

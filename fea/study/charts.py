@@ -142,7 +142,8 @@ def _moment_values(
     "Scenes and peaks, with a still each"
     measures, found = study.about['settings']['measures'], list[dict[str, Any]]()
     for label, start, _ in _scene_values(study, stimulus): found.append({'kind': 'scene', 'time': start, 'text': label})
-    peaks = study.peaks[(study.peaks.stimulus == stimulus) & study.peaks.measure.isin(measures)].nlargest(_MOST_PEAKS, 'prominence')
+    strong = study.peaks[(study.peaks.stimulus == stimulus) & study.peaks.measure.isin(measures)]
+    peaks = strong.astype({'prominence': float}).nlargest(_MOST_PEAKS, 'prominence') # of none, the column has no type
     for measure, time, height in zip(peaks.measure, peaks.time, peaks.height, strict=True):
         found.append({'kind': 'peak', 'time': float(time), 'text': f'{LABELS[str(measure)]} {height:.2f}'})
     shown = {m['time']: m['time'] + (.2 if m['kind'] == 'scene' else 0.) for m in found} # the first frame of a scene is often a fade

@@ -182,6 +182,7 @@ def run_study(
     recordings = read_recordings(table, out, chosen, progress, classifier=classifier, consent=consent)
     durations = find_durations(table, recordings)
     people, traces = collect_traces(table, recordings, durations, chosen, marks)
+    people['video'] = people.video.replace(table.attrs.get('places', {})) # copies are called by the addresses that they came from
     scenes = _find_scenes(segments, {s: durations[s] for s in traces})
     questions = choose_comparisons(compare, people, list(traces))
     tables = compute_study(traces, people, questions, scenes, chosen)

@@ -302,7 +302,7 @@ def _stimulus_slide(
     _add_text(slide, (8.6, 1.3, 4.4, .5), [f"{people['included']} of {people['recorded']} respondents, {about['durations'][stimulus]:g} s"], 14, INK, True)
     of = study.scores[(study.scores.stimulus == stimulus) & (study.scores.split == 'all') & (study.scores.of == 'respondents')]
     _add_table(slide, [['Score', 'Mean over respondents'], *([SCORE_LABELS[str(row.score)], _interval_text(row)] for row in of.itertuples())], (8.6, 1.8, 4.35))
-    peaks = study.peaks[(study.peaks.stimulus == stimulus) & study.peaks.measure.isin(measures)].nlargest(3, 'prominence')
+    peaks = study.peaks[(study.peaks.stimulus == stimulus) & study.peaks.measure.isin(measures)].astype({'prominence': float}).nlargest(3, 'prominence')
     found = zip(peaks.measure.astype('str'), peaks.time, peaks.height, strict=True)
     lines = [f'{LABELS[measure]} peaks at {time:g} s ({format_number(float(height))})' for measure, time, height in found]
     if lines: _add_text(slide, (8.6, 5.75, 4.4, 1.2), lines, 12)
