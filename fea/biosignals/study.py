@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -271,7 +272,7 @@ def plot_body_study(
             draw_band(ax, curves[curves.measure == name], width, ('mean', 'low', 'high'), _SHOWN[name][1])
             ax.set_ylabel(_SHOWN[name][0])
         seen = curves.groupby('time').n.max()
-        if why := explain_missing(int(seen.max())): axes[0].set_title(f'Bands are 95 % intervals; {why}', fontsize=8, loc='left')
+        if why := explain_missing(int(seen.max())): axes[0].set_title(fill(f'Bands are 95 % intervals; {why}', 48 if narrow else 120), fontsize=8, loc='left')
         axes[-1].bar(seen.index, seen, width, align='edge', color='#6b7280', alpha=.55, linewidth=0)
         axes[-1].set(ylabel='respondents', ylim=(0, max(1, seen.max()) * 1.1))
         figure.align_ylabels(axes)
