@@ -18,7 +18,7 @@ commands = typer.Typer(no_args_is_help=True, help="""Keep the scores of one's ow
 under which they were made; fea study --norms says where new stimuli stand among them.""")
 
 @commands.command(short_help='Keep the scores of a study.', help=with_example("""Put the scores of a finished
-study into a norms file. Nothing of a single respondent goes in.""", 'fea norms add study --to norms.json', 'fea study manifest.csv --norms norms.json'))
+study into a norms file. Nothing of a single respondent goes in.""", 'fea norms add study --to norms.json', "fea norms add study --name 'Spring ads'"))
 def add(
     result:Annotated[Path, typer.Argument(readable=False, metavar='RESULT', help='Folder that fea study wrote.', show_default=False)], # Which
     to:Annotated[Path, typer.Option(help='The norms file; made when missing.')]=Path('norms.json'), # Where to
