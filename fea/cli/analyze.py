@@ -40,7 +40,8 @@ def _record(
 )->None:
     "Record, and report"
     from fea.faces.classifier import Classifier
-    from fea.local_inference import Outcome, record_camera
+    from fea.faces.runs import record_camera
+    from fea.local_inference import Outcome
     from fea.video.camera import Camera
     if options.pop('resume'): raise InputError('a camera shows what is now, so a recording cannot be resumed; leave out --resume')
     if options.pop('pixel_aspect'): raise InputError('--pixel-aspect is for files; a camera gives square pixels')
