@@ -5,10 +5,13 @@ import shutil
 import time
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
+from fea.core.tables import format_table
 from fea.faces.detection import Face
+from fea.local_inference import analyze
 from fea.report.page import write_report
 from fea.timeline.table import check_timeline, make_timeline, read_csv, timeline_row
 
@@ -309,3 +312,70 @@ def test_contrast(open_page, report):
         for ink, ground in pairs:
             low, high = sorted((light[ink], light[ground]))
             assert (high + .05)/(low + .05) >= 4.5, (scheme, ink, ground)
+
+
+@pytest.fixture(scope='module')
+def seen(tmp_path_factory):
+    "The sample as it was analysed, and a photo; reports with pictures"
+    folder = tmp_path_factory.mktemp('seen')
+    timeline = analyze(SAMPLE, 5, progress=False)
+    write_report(timeline, folder/'video.html', SAMPLE)
+    write_report(timeline, folder/'nobody.html', SAMPLE, thumbnails=False)
+    with av.open(str(SAMPLE)) as container: picture = list(container.decode(video=0))[-1].to_image()
+    picture.save(folder/'photo.png')
+    write_report(analyze(folder/'photo.png', progress=False), folder/'photo.html', folder/'photo.png')
+    return folder
+
+
+def test_faces_and_scenes_are_shown(open_page, seen):
+    page = open_page(seen/'video.html', [SAMPLE])
+    wait_for_video(page)
+    sizes = page.locator('img.face, .scenes img').evaluate_all('all => all.map(image => image.naturalWidth)')
+    assert len(sizes) == 2*2 + 8 and all(sizes)
+    page.locator('.scenes button').nth(5).click()
+    assert moment(page) == pytest.approx(8.4, abs=.01)
+    heat = page.locator('#heat')
+    heat.click(position={'x': heat.bounding_box()['width']*.25, 'y': 4})
+    assert moment(page) == pytest.approx(3, abs=.21)
+    assert 'data:image' not in (seen/'nobody.html').read_text().split('class="interactive"')[1].split('id="peaks"')[0].replace('image/svg', '')
+
+
+def test_boxes_lie_on_the_faces(open_page, seen):
+    page = open_page(seen/'video.html', [SAMPLE])
+    wait_for_video(page)
+    click_at(page, 10.05)
+    moment(page)
+    assert page.locator('#boxes div').count() == 0
+    page.get_by_label('Boxes in the picture').check()
+    assert page.locator('#boxes div').all_inner_texts() == ['1: Neutral 89 %', '2: Happy 100 %']
+    row = next(r for r in csv.DictReader(io.StringIO(format_table(analyze(SAMPLE, 5, progress=False)))) if r['time'] == '10.0' and r['face'] == '2')
+    screen, box = page.locator('#video').bounding_box(), page.locator('#boxes div').nth(1).bounding_box()
+    scale = screen['width']/640 # the sample is 640 px wide
+    assert box['x'] + box['width']/2 - screen['x'] == pytest.approx((float(row['x']) + float(row['width'])/2)*scale, abs=3)
+    assert box['y'] + box['height']/2 - screen['y'] == pytest.approx((float(row['y']) + float(row['height'])/2)*scale, abs=3)
+    page.locator('#moment').press('Home')
+    assert page.locator('#boxes div').all_inner_texts()[0].startswith('1: Neutral')
+
+
+def test_curves_can_be_smoothed(open_page, report):
+    page = open_page(report, [SAMPLE])
+    def share(time): return page.evaluate("""([time]) => {
+        const canvas = document.querySelector('.uplot canvas'), over = document.querySelector('.u-over').getBoundingClientRect(), place = canvas.getBoundingClientRect();
+        const ratio = canvas.width / place.width, x = Math.round((over.left - place.left + over.width * time / 12) * ratio), ctx = canvas.getContext('2d');
+        const column = ctx.getImageData(x, Math.round((over.top - place.top) * ratio), 1, Math.round(over.height * ratio)).data;
+        let orange = 0;
+        for (let i = 0; i < column.length; i += 4) if (column[i] === 230 && column[i + 1] === 159 && column[i + 2] === 0) orange += 1;
+        return orange / over.height / ratio; }""", [time])
+    raw = share(4.1)
+    page.get_by_label('Smoothed over 1 s').check()
+    soft = share(4.1)
+    assert .1 < soft < raw - .01, (raw, soft) # the top of a smile of 1.9 s is a little lower
+    page.get_by_label('Smoothed over 1 s').uncheck()
+    assert share(4.1) == raw
+
+
+def test_a_photo_is_shown_with_its_faces(open_page, seen):
+    page = open_page(seen/'photo.html')
+    assert page.locator('#photo').evaluate('image => image.naturalWidth') == 640
+    wait(page, "document.querySelectorAll('#boxes div').length === 2")
+    for absent in ('#moment', '#closer', '#heat', '#smooth', '#head', 'video'): assert page.locator(absent).count() == 0, absent

@@ -10,7 +10,8 @@ D.still.forEach((still, row) => rowsAt[still].push(row));
 const video = $('video');
 const STRIP = [1.04, 1.14], TOP = 1.26, STEP = 1e-4; // as in fea.report; above it the marks of the peaks
 const DASHES = [[], [], [6, 3], [2, 2], [8, 3, 2, 3], [12, 4], [4, 4]];
-const state = {still: 0, mode: 'stack', hidden: new Set(), range: [BEGIN, END], page: 0, face: ''};
+const photo = $('photo'), screen = video || photo;
+const state = {still: 0, mode: 'stack', smooth: false, hidden: new Set(), range: [BEGIN, END], page: 0, face: ''};
 let panels = [];
 
 document.documentElement.classList.add('js');
@@ -64,8 +65,28 @@ function curves(face) { // times with a step's both ends; null where the face wa
     return {x, rows, runs};
 }
 
+const HALF = .5; // s on each side that are averaged
+function soften(curve, values) { // of each spell by itself, so that nothing is invented where nobody was seen
+    const soft = curve.rows.map((row) => row < 0 ? null : values[row]);
+    for (let from = 0; from < soft.length; from++) {
+        if (curve.rows[from] < 0) continue;
+        let to = from;
+        while (to + 1 < soft.length && curve.rows[to + 1] >= 0) to++;
+        const rows = [...new Set(curve.rows.slice(from, to + 1))], times = rows.map((row) => D.times[D.still[row]]);
+        const means = new Map();
+        for (let i = 0, low = 0, high = 0, sum = 0; i < rows.length; i++) {
+            while (high < rows.length && times[high] <= times[i] + HALF + 1e-6) sum += values[rows[high++]];
+            while (times[low] < times[i] - HALF - 1e-6) sum -= values[rows[low++]];
+            means.set(rows[i], sum / (high - low));
+        }
+        for (let i = from; i <= to; i++) soft[i] = means.get(curve.rows[i]);
+        from = to;
+    }
+    return soft;
+}
+
 function seriesOf(curve) {
-    const pick = (values) => curve.rows.map((row) => row < 0 ? null : values[row]);
+    const pick = (values) => state.smooth ? soften(curve, values) : curve.rows.map((row) => row < 0 ? null : values[row]);
     const stepped = uPlot.paths.stepped({align: 1});
     const common = {paths: stepped, points: {show: false}, spanGaps: false};
     if (state.mode === 'valence') {
@@ -148,7 +169,7 @@ function draw(figure) {
         width: holder.clientWidth || 300, height: 150, legend: {show: false}, padding: [6, 26, 0, 0],
         scales: {x: {time: false, range: () => state.range}, y: {range: () => valence ? [-1, 1.24] : [0, TOP]}},
         axes: [
-            {...axis, size: 28, space: 64, incrs: INCREMENTS, values: (_, ticks) => ticks.map(tickText)},
+            {...axis, size: 28, space: 64, incrs: INCREMENTS, values: (_, ticks) => ticks.map((time) => N > 1 ? tickText(time) : '')},
             {...axis, size: 34, splits: () => valence ? [-1, 0, 1] : [0, .5, 1], values: (_, ticks) => ticks.map((t) => String(t))},
         ],
         series: [{}, ...lines.map((line) => line.series)],
@@ -174,12 +195,54 @@ function draw(figure) {
     u.over.addEventListener('mouseleave', () => describe(state.still));
     const head = make('div', undefined, 'playhead');
     u.over.append(head);
-    return {u, head, holder};
+    return {u, head, holder, face};
+}
+
+// ---- the whole video as a strip: the colour of the label, the stronger the surer
+const LANE = 9; // px
+function drawHeat() {
+    const canvas = $('heat');
+    if (!canvas) return;
+    const faces = panels.map(({face}) => face), width = canvas.clientWidth, ratio = devicePixelRatio;
+    canvas.style.height = `${faces.length * LANE}px`;
+    canvas.width = Math.round(width * ratio);
+    canvas.height = faces.length * LANE * ratio;
+    const ctx = canvas.getContext('2d'), colours = Object.fromEntries(D.emotions.map((emotion) => [emotion.name, emotion.colour]));
+    ctx.fillStyle = css('--panel');
+    ctx.fillRect(0, 0, canvas.width, canvas.height);
+    const x = (time) => (time - BEGIN) / (END - BEGIN) * canvas.width;
+    for (let still = 0; still < N; still++) for (const row of rowsAt[still]) {
+        const lane = faces.indexOf(column.face[row]);
+        if (lane < 0 || column.emotion[row] === null) continue;
+        ctx.globalAlpha = .15 + .85 * column.confidence[row] ** 2;
+        ctx.fillStyle = colours[column.emotion[row]];
+        ctx.fillRect(x(D.times[still]), (lane * LANE + 1) * ratio, Math.max(x(endOf(still)) - x(D.times[still]), 1), (LANE - 2) * ratio);
+    }
+}
+
+// ---- boxes of the present still, where the picture lies on the screen
+function drawBoxes() {
+    const holder = $('boxes'), wanted = $('show-boxes');
+    if (!holder || !wanted) return;
+    const wide = photo ? photo.naturalWidth : video.videoWidth, high = photo ? photo.naturalHeight : video.videoHeight;
+    const rows = wanted.checked && wide && high && !screen.hidden ? rowsAt[state.still].filter((row) => column.face[row] !== null) : [];
+    const scale = Math.min(screen.clientWidth / wide, screen.clientHeight / high), [width, height] = [wide * scale, high * scale];
+    const left = (screen.clientWidth - width) / 2, top = (screen.clientHeight - height) / 2;
+    holder.replaceChildren(...rows.map((row) => {
+        const box = make('div'), [w, h] = D.size;
+        box.style.left = `${left + column.x[row] / w * width}px`;
+        box.style.top = `${top + column.y[row] / h * height}px`;
+        box.style.width = `${column.width[row] / w * width}px`;
+        box.style.height = `${column.height[row] / h * height}px`;
+        box.append(make('span', column.emotion[row] === null ? `${column.face[row]}: too small` : `${column.face[row]}: ${column.emotion[row]} ${percent(column.confidence[row])}`));
+        return box;
+    }));
 }
 
 function drawAll() {
     for (const panel of panels) panel.u.destroy();
     panels = [...document.querySelectorAll('figure[data-face]')].map(draw);
+    drawHeat();
     placeHeads(headTime());
 }
 
@@ -188,7 +251,7 @@ function zoom(from, to) {
     const low = Math.min(Math.max(middle - half, BEGIN), Math.max(END - 2 * half, BEGIN));
     state.range = [low, Math.min(low + 2 * half, END)];
     for (const panel of panels) panel.u.setScale('x', {min: state.range[0], max: state.range[1]});
-    $('whole').disabled = state.range[1] - state.range[0] >= END - BEGIN - 1e-6;
+    if ($('whole')) $('whole').disabled = state.range[1] - state.range[0] >= END - BEGIN - 1e-6;
     placeHeads(headTime());
 }
 
@@ -208,6 +271,8 @@ function placeHeads(time) {
         head.hidden = !(left >= 0 && left <= u.over.clientWidth);
         head.style.transform = `translateX(${left}px)`;
     }
+    const mark = document.querySelector('.heat .playhead');
+    if (mark) mark.style.transform = `translateX(${(Math.max(time, BEGIN) - BEGIN) / (END - BEGIN) * $('heat').clientWidth}px)`;
 }
 
 function words(row) {
@@ -236,9 +301,12 @@ function moveTo(still, seek) {
     state.still = Math.min(Math.max(still, 0), N - 1);
     const time = D.times[state.still], slider = $('moment');
     if (seek && usable()) video.currentTime = Math.min(time + 1e-3, video.duration || time);
-    slider.value = state.still;
-    slider.setAttribute('aria-valuetext', `${clock(time, D.milliseconds)}, ${rowsAt[state.still].map(words).join(', ')}`);
+    if (slider) {
+        slider.value = state.still;
+        slider.setAttribute('aria-valuetext', `${clock(time, D.milliseconds)}, ${rowsAt[state.still].map(words).join(', ')}`);
+    }
     describe(state.still);
+    drawBoxes();
     placeHeads(headTime());
     if (seek) showRow();
     for (const row of $('rows').rows) row.classList.toggle('now', Number(row.dataset.still) === state.still);
@@ -308,10 +376,18 @@ function start() {
     for (const input of document.querySelectorAll('#legend input')) {
         input.addEventListener('change', () => { if (input.checked) state.hidden.delete(input.value); else state.hidden.add(input.value); drawAll(); });
     }
-    $('moment').addEventListener('input', (event) => moveTo(Number(event.target.value), true));
-    $('closer').addEventListener('click', () => zoomBy(.5));
-    $('wider').addEventListener('click', () => zoomBy(2));
-    $('whole').addEventListener('click', () => zoom(BEGIN, END));
+    const when = (id, event, act) => { if ($(id)) $(id).addEventListener(event, act); }; // a photo has fewer controls
+    when('moment', 'input', (event) => moveTo(Number(event.target.value), true));
+    when('closer', 'click', () => zoomBy(.5));
+    when('wider', 'click', () => zoomBy(2));
+    when('whole', 'click', () => zoom(BEGIN, END));
+    when('smooth', 'change', (event) => { state.smooth = event.target.checked; drawAll(); });
+    when('show-boxes', 'change', drawBoxes);
+    when('heat', 'click', (event) => {
+        const place = $('heat').getBoundingClientRect();
+        moveTo(stillAt(BEGIN + (event.clientX - place.left) / place.width * (END - BEGIN)), true);
+    });
+    if (photo) photo.addEventListener('load', drawBoxes);
     $('earlier').addEventListener('click', () => showPage(state.page - 1));
     $('later').addEventListener('click', () => showPage(state.page + 1));
     $('only').addEventListener('change', (event) => { state.face = event.target.value; showPage(0); showRow(); });
@@ -320,7 +396,7 @@ function start() {
         const button = event.target.closest('button.go');
         if (!button) return;
         moveTo(stillAt(Number(button.dataset.time)), true);
-        if (!button.closest('#rows')) $('curves').scrollIntoView({block: 'start', behavior: matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth'});
+        if (!button.closest('#rows, .scenes')) $('curves').scrollIntoView({block: 'start', behavior: matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth'});
     });
     if (video) {
         video.addEventListener('play', follow);
@@ -329,11 +405,14 @@ function start() {
         video.addEventListener('error', failed);
         const settle = () => { if (!video.currentTime) video.currentTime = D.times[state.still] + 1e-3; }; // some browsers show a black box until then
         video.addEventListener('loadedmetadata', settle);
+        video.addEventListener('loadeddata', drawBoxes);
         if (video.error) failed(); else if (video.readyState > 0) settle();
     }
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', drawAll);
     new ResizeObserver(() => {
         for (const {u, holder} of panels) if (holder.clientWidth && holder.clientWidth !== u.width) u.setSize({width: holder.clientWidth, height: 150});
+        drawHeat();
+        drawBoxes();
         placeHeads(headTime());
     }).observe($('curves'));
     drawAll();

@@ -57,6 +57,7 @@ def report(
     out:Annotated[str, typer.Option(help='Folder of the results; the video gets a folder in it; also s3://bucket/folder.')]='fea_results', # Where to
     embed:Annotated[bool, typer.Option('--embed', help='Put the video into the page (the page gets as large as the video).')]=False, # Video
     baseline:Annotated[Path|None, typer.Option(readable=False, help='From fea drift baseline: is this recording unusual among those?')]=None, # Drift
+    thumbnails:Annotated[bool, typer.Option(help='Small pictures of the faces and scenes in the page.')]=True, # Faces
     overwrite:Overwrite=False, # Older results
 )->None:
     "Write the page"
@@ -72,7 +73,7 @@ def report(
         folder.mkdir(parents=True, exist_ok=True)
         more = _compare_with_baseline(table, film, known) if known else None
         quality = frame_quality(table, film, progress=wants_progress())
-        write_report(table, folder/'report.html', film, embed, quality, overwrite, more)
+        write_report(table, folder/'report.html', film, embed, quality, overwrite, more, thumbnails=thumbnails)
     tell(describe_findings(film.name, table))
     tell_file(f'{place}/report.html')
 

@@ -28,6 +28,7 @@ from ..emotions import EMOTIONS, EMOTION_TABLE, MEANING
 from ..faces.quality import QUALITY_TABLE, format_figure, quality_notes, quality_summary, recorded
 from .html import draw_versions, flatten_facts, format_percent, render_page
 from .plots import draw_geometry, has_geometry, label_shares, plot_timeline, source_name, split_spells
+from .thumbnails import Thumbnails, make_thumbnails, photo_of
 from ..stats.peaks import find_maxima
 from ..timeline.table import format_timestamp, still_spans, unsure_share
 from ..video.sources import file_kind
@@ -131,6 +132,13 @@ def _shown_faces(
     counts = timeline[timeline.emotion.notna()].face.value_counts()
     return sorted(int(face) for face in counts.index[:_MOST_FACES])
 
+def _shown_size(
+    timeline:pd.DataFrame, # A timeline
+)->list[int]: # Width and height that the coordinates count in, px; empty where the page's video would show them elsewhere
+    "Where boxes can be drawn"
+    size = [recorded(timeline, 'source', key) for key in ('width', 'height')]
+    return size if all(isinstance(v, int) and v > 0 for v in size) and not recorded(timeline, 'source', 'turned') else []
+
 def _page_data(
     timeline:pd.DataFrame, # A timeline with at least one row
     peaks:pd.DataFrame, # From `find_peaks`
@@ -141,7 +149,7 @@ def _page_data(
     return {'emotions': [{'name': e.name, 'colour': e.colour, 'column': e.column} for e in EMOTION_TABLE],
             'times': spans.start.tolist(), 'end': float(spans.end.iloc[-1]), 'milliseconds': fractions,
             'columns': [str(c) for c in timeline.columns], 'values': [_plain_values(timeline[c]) for c in timeline.columns],
-            'still': pd.factorize(timeline.frame)[0].tolist(),
+            'still': pd.factorize(timeline.frame)[0].tolist(), 'size': _shown_size(timeline),
             'peaks': peaks[['face', 'emotion', 'time']].to_dict('records')}
 
 # %% ../../nbs/report/04_page.ipynb #eb2476f1
@@ -247,12 +255,13 @@ def _origin_values(
 def _panel_values(
     timeline:pd.DataFrame, # A timeline
     face:int, # Track number
-)->dict[str, Any]: # `face`, `seen`, `labels`
+    picture:str, # Of the face; empty without one
+)->dict[str, Any]: # `face`, `seen`, `labels`, `picture`
     "The place where the script draws a face"
     rows = timeline[(timeline.face == face) & timeline.emotion.notna()]
-    shares = rows.emotion.value_counts(normalize=True)
+    shares, stills = rows.emotion.value_counts(normalize=True), timeline.frame.nunique()
     labels = ', '.join(f'{name} {format_percent(share)}' for name, share in shares.items() if share >= .005)
-    return {'face': face, 'seen': f'judged in {len(rows)} of {timeline.frame.nunique()} stills', 'labels': labels}
+    return {'face': face, 'seen': f'judged in {len(rows)} of {stills} stills' if stills > 1 else '', 'labels': labels, 'picture': picture}
 
 # %% ../../nbs/report/04_page.ipynb #604c8970
 def _printed_picture(
@@ -271,7 +280,7 @@ def _geometry_values(
     timeline:pd.DataFrame, # A timeline
 )->list[dict[str, Any]]: # `face` and `picture`; empty without geometry
     "Pose of the head and opening of the mouth, for the faces seen longest"
-    if not has_geometry(timeline): return []
+    if not has_geometry(timeline) or timeline.frame.nunique() < 2: return [] # of one moment there is no curve
     counts = timeline[timeline.yaw.notna()].face.value_counts()
     faces = sorted(int(face) for face in counts.index[:_MOST_HEADS])
     text = 'Pose of the head and opening of the mouth, face'
@@ -282,13 +291,15 @@ def _page_values(
     timeline:pd.DataFrame, # A timeline with at least one row
     quality:pd.DataFrame|None, # From `frame_quality`
     video:Path|None, # The video, if it is shown
+    pictures:Thumbnails, # Of the video
 )->dict[str, Any]: # What the template names, but for the title, the player and the sections of other rooms
     "Everything that the page knows"
     peaks, summary = find_peaks(timeline), quality_summary(timeline, quality)
     numbers = sorted(int(face) for face in timeline.face.dropna().unique())
     return {'emotions': EMOTIONS, 'ended': recorded(timeline, 'reason'), 'tiles': _summary_tiles(timeline, summary, len(peaks)),
             'faces': _face_rows(timeline), 'heads': _geometry_values(timeline), 'printed': _printed_picture(timeline), 'stills': timeline.frame.nunique(),
-            'panels': [_panel_values(timeline, face) for face in _shown_faces(timeline)], 'peaks': _peak_values(peaks),
+            'panels': [_panel_values(timeline, face, pictures.faces.get(face, '')) for face in _shown_faces(timeline)],
+            'pictures': pictures, 'peaks': _peak_values(peaks),
             'quality': _quality_values(summary), 'rows': {'faces': numbers, 'columns': list(map(str, timeline.columns))},
             'meaning': MEANING, 'limits': _list_limits(timeline), 'origin': _origin_values(timeline, video), 'data': _page_data(timeline, peaks)}
 
@@ -302,6 +313,14 @@ def check_report_place(
     refuse_existing(out, overwrite=overwrite)
 
 # %% ../../nbs/report/04_page.ipynb #655bfcb3
+def _take_pictures(
+    timeline:pd.DataFrame, # A timeline
+    video:Path, # What is shown beside it
+)->Thumbnails: # None of another file than the one that was analysed
+    "Small pictures; of a photo, itself"
+    if not video.exists() or not _is_same_video(timeline, video): return Thumbnails()
+    return photo_of(timeline, video) if recorded(timeline, 'source', 'kind') == 'image' else make_thumbnails(timeline, video, _shown_faces(timeline))
+
 def write_report(
     timeline:pd.DataFrame, # A timeline
     out:str|Path, # Where to, `.html`
@@ -311,6 +330,7 @@ def write_report(
     overwrite:bool=False, # Replace an older report
     more:dict[str, tuple[str, str]]|None=None, # Sections of other rooms, key to heading and HTML from `render_part`; they come before the table
     home:str|Path|None=None, # Folder where the page will be opened, if it is moved there after it was written
+    thumbnails:bool=True, # Small pictures of the faces and scenes, when the video is the one that was analysed
 )->Path: # The file written
     "Write the report as one HTML file; raises `InputError` for nothing to report, `OutputError` for a place that refuses"
     out, shown = Path(out), Path(video) if video is not None else None
@@ -318,10 +338,11 @@ def write_report(
     if not len(timeline): raise InputError('a timeline without a row has nothing to report')
     if embed and shown is None: raise InputError('no video is given that could be embedded')
     title = source_name(timeline) or (shown.name if shown else 'a timeline')
+    pictures = _take_pictures(timeline, shown) if shown is not None and thumbnails else Thumbnails()
     if shown is not None and not _check_video(shown): shown = None
     player = {'name': shown.name, 'address': _video_address(shown, Path(home or out.parent)/out.name, embed)} if shown else None
     added = more or {}
     others = {'links': [(key, heading) for key, (heading, _) in added.items()], 'sections': [(key, text) for key, (_, text) in added.items()]}
     page = render_page('report.html', scripts=('uPlot.iife.min.js', 'report.js'), media='data:' if embed else "'self' file:",
-                       title=title, player=player, more=others, **_page_values(timeline, quality, shown))
+                       title=title, player=player, more=others, **_page_values(timeline, quality, shown, pictures))
     return replace_file(out, page)
