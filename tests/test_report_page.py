@@ -360,7 +360,8 @@ def test_boxes_lie_on_the_faces(open_page, seen):
 def test_curves_can_be_smoothed(open_page, report):
     page = open_page(report, [SAMPLE])
     def share(time): return page.evaluate("""([time]) => {
-        const canvas = document.querySelector('.uplot canvas'), over = document.querySelector('.u-over').getBoundingClientRect(), place = canvas.getBoundingClientRect();
+        const canvas = document.querySelector('.uplot canvas'), over = document.querySelector('.u-over').getBoundingClientRect();
+        const place = canvas.getBoundingClientRect();
         const ratio = canvas.width / place.width, x = Math.round((over.left - place.left + over.width * time / 12) * ratio), ctx = canvas.getContext('2d');
         const column = ctx.getImageData(x, Math.round((over.top - place.top) * ratio), 1, Math.round(over.height * ratio)).data;
         let orange = 0;

@@ -67,7 +67,7 @@ def make_thumbnails(
 )->Thumbnails: # What could be read
     "Small pictures of faces and scenes; nothing when the file cannot be read or is another one"
     best, stills = _best_rows(timeline, faces), timeline.time.drop_duplicates().to_numpy(float)
-    places = np.unique(np.linspace(0, len(stills) - 1, min(scenes, len(stills))).round().astype(int)) if len(stills) > 1 else []
+    places:list[int] = sorted({round(place) for place in np.linspace(0, len(stills) - 1, min(scenes, len(stills)))}) if len(stills) > 1 else []
     shown, cut, along = {float(stills[i]) for i in places}, dict[int, str](), list[tuple[float, str]]()
     try:
         for time, image in read_stills(video, [*shown, *best.time], recorded_settings(timeline)['fps'], recorded_view(timeline)):
