@@ -8,6 +8,7 @@ __all__ = ['RETRIES', 'T', 'import_ray', 'start_patiently', 'connected', 'run_ta
 # %% ../../nbs/cluster/03_tasks.ipynb #c307d411
 import os
 import shutil
+import socket
 import sys
 import tempfile
 from collections import deque
@@ -48,6 +49,7 @@ def import_ray(
 
 # %% ../../nbs/cluster/03_tasks.ipynb #19f6a80e
 _STARTS = 15 # attempts, of half a minute each
+_ANSWER = 20. # s until somebody at an address must have answered
 
 @contextmanager
 def _without_pages()->Iterator[None]: # Use it in a `with` statement
@@ -79,6 +81,18 @@ def start_patiently(
     raise AssertionError
 
 # %% ../../nbs/cluster/03_tasks.ipynb #9b2bd352
+def _check_answers(
+    cluster:str, # An address, or 'auto'
+)->None:
+    "Raises `InputError` at once where nobody answers; Ray itself would try for minutes"
+    host, _, port = cluster.rpartition('://')[2].rpartition(':')
+    if not host or not port.isdigit():
+        if cluster == 'auto': return
+        raise InputError(f"cluster {cluster}: an address looks like 10.0.0.1:6379; 'local' begins a cluster on this machine")
+    try: socket.create_connection((host.strip('[]'), int(port)), _ANSWER).close()
+    except (OSError, OverflowError) as e:
+        raise InputError(f'cluster {cluster}: nobody answers there ({e}); start one with ray start --head, or use --cluster local') from e
+
 @contextmanager
 def connected(
     cluster:str=_LOCAL, # 'HOST:PORT' of a cluster, 'auto' for the one of this machine, or 'local' for a new one on this machine alone
@@ -87,6 +101,7 @@ def connected(
     "Connect to a cluster, or to the one that this process is connected to already; raises `InputError` or `FeaError`"
     ray = import_ray(cluster)
     if ray.is_initialized(): yield ray; return
+    if cluster != _LOCAL: _check_answers(cluster)
     options:dict[str, Any] = {'log_to_driver': False, 'logging_level': 'error'}
     folder = tempfile.mkdtemp(prefix='fea-ray-', dir=None if len(tempfile.gettempdir()) < 24 else '/tmp') # Ray's sockets need a short path
     if cluster == _LOCAL:
