@@ -98,7 +98,7 @@ def _watch_work(
     bars()
 
 # %% ../../nbs/app/07_page.ipynb #a19412c0
-_PICTURE_CSS = '.variants img { display: none; width: 100% }' + ''.join(
+_PICTURE_CSS = '.variants img { display: none; width: 100% } .variants .always { display: block; background: #fff }' + ''.join(
     f'@media ({width}: {edge}px) and (prefers-color-scheme: {scheme}) {{ .variants .{name}-{scheme} {{ display: block }} }}'
     for name, width, edge in (('wide', 'min-width', 601), ('narrow', 'max-width', 600)) for scheme in ('light', 'dark'))
 

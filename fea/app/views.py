@@ -372,10 +372,11 @@ def _picture_variants(
 )->list[str]: # HTML: for each picture four images, of which the style of the page shows one
     "The pictures of a study's report, for Streamlit"
     found = []
-    for picture in re.findall(r'<picture>.*?</picture>', report, re.DOTALL):
+    for picture in re.findall(r'<picture\b[^>]*>.*?</picture>', report, re.DOTALL):
         alt = re.search(r'alt="[^"]*"', picture)
         sources = [(m, src) for m, src in re.findall(r'<(?:source media="([^"]*)" srcset|img src)="([^"]*)"', picture) if m != 'print']
         names = [f'{"narrow" if "max-width" in m else "wide"}-{"dark" if "dark" in m else "light"}' for m, _ in sources]
+        if len(sources) == 1: names = ['always'] # drawn for paper, on white
         images = [f'<img class="{name}" src="{src}" {alt[0] if alt else ""}>' for name, (_, src) in zip(names, sources, strict=True)]
         found.append(f'<div class="variants">{"".join(images)}</div>')
     return found
