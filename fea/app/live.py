@@ -124,7 +124,7 @@ def _show_recording(
 def _live_component()->Any: # Called with `data`, `key` and `on_picture_change`
     "The camera as a part of Streamlit's page"
     from streamlit.components.v2 import component
-    return component('fea_live', html='<div class="live"></div>', css=web_file('live.css').read_text(), js=web_file('live.js').read_text())
+    return component('fea_live', html='<div class="live"></div>', css=web_file('live.css').read_text('utf-8'), js=web_file('live.js').read_text('utf-8'))
 
 _LIVE = ('What your camera sees, read while you look into it. The pictures go to the program behind this page and nowhere else, and none is stored; '
          '*Record* keeps the numbers. A lamp in front of you helps more than a better camera.')
