@@ -178,11 +178,12 @@ def percentile_interval(
     draws:np.ndarray, # Statistics of the bootstrap draws, shape (draws, columns)
     n:np.ndarray, # Respondents behind each column, shape (columns,)
     level:float=LEVEL, # Of the interval
-)->tuple[np.ndarray, np.ndarray]: # Lower and upper ends; `nan` with fewer than `FEWEST_FREE` respondents, or when all are the same
+)->tuple[np.ndarray, np.ndarray]: # Lower and upper ends; `nan` with fewer than `FEWEST_FREE` respondents, without any draw, or when all are the same
     "The expanded percentile interval of each column"
     low, high = np.full(draws.shape[1], np.nan), np.full(draws.shape[1], np.nan)
-    for count in np.unique(n[n >= FEWEST_FREE]):
-        columns, lower = n == count, expanded_tail(int(count), level)
+    known = (n >= FEWEST_FREE) & np.isfinite(draws).any(0) # of no draw there is no quantile
+    for count in np.unique(n[known]):
+        columns, lower = known & (n == count), expanded_tail(int(count), level)
         low[columns], high[columns] = np.nanquantile(draws[:, columns], [lower, 1 - lower], axis=0)
     same = high - low < 1e-12
     low[same] = high[same] = np.nan

@@ -20,7 +20,8 @@ from ..core.files import replace_file
 from ..report.html import PictureVersions, TableCells, draw_versions, format_number, render_page, render_svg, table_cells
 from .charts import chart_values
 from fea.study.plots import (
-    LABELS, SCORE_LABELS, draw_comparison, draw_groups, draw_ranking, draw_stimulus, find_splits, pick_groups, rank_stimuli, shared_limits, study_title,
+    LABELS, SCORE_LABELS, describe_bands, draw_comparison, draw_groups, draw_ranking, draw_stimulus, find_splits, pick_groups, rank_stimuli, say_level,
+    shared_limits, study_title,
 )
 from .norms import percentile_text
 from .synchrony import draw_synchrony
@@ -72,7 +73,7 @@ def _score_rows(
 # %% ../../nbs/study/07_page.ipynb #a38de047
 def _glance_values(
     study:'Study', # Results
-)->dict[str, Any]|None: # `cells` and `picture`; None: there is one stimulus alone
+)->dict[str, Any]|None: # `cells`, `picture`, `banded` (whether there are intervals); None: there is one stimulus alone
     "All stimuli in one table and one picture, the best first"
     ranked, titles = rank_stimuli(study.scores), study.about.get('titles', {})
     names, scores = list(dict.fromkeys(ranked.stimulus)), list(dict.fromkeys(ranked.score))
@@ -82,7 +83,9 @@ def _glance_values(
         of = ranked[ranked.score == score].set_index('stimulus').reindex(names)
         if score == scores[0]: table['respondents'] = of.n.to_numpy()
         table[SCORE_LABELS[score]] = _with_interval(of, 'value').to_numpy()
-    return {'cells': table_cells(table), 'picture': draw_versions(partial(draw_ranking, ranked, titles), 'Scores of all stimuli with their intervals')}
+    banded = bool(ranked.low.notna().any())
+    text = f"Scores of all stimuli{' with their intervals' * banded}"
+    return {'cells': table_cells(table), 'picture': draw_versions(partial(draw_ranking, ranked, titles), text), 'banded': banded}
 
 # %% ../../nbs/study/07_page.ipynb #cc529270
 def _percentage_rows(
@@ -107,7 +110,7 @@ def _split_values(
     position:int, # Of the stimulus, from 1
     stimulus:str, # Its name
     scenes:pd.DataFrame, # Of the stimulus; may be empty
-)->Iterator[dict[str, Any]]: # `name`, `groups`, `drawn`, `picture`; nothing without groups
+)->Iterator[dict[str, Any]]: # `name`, `groups`, `drawn`, `bands` (a sentence), `picture`; nothing without groups
     "The curves of groups"
     settings, columns = study.about['settings'], find_splits(study.curves)
     limits = shared_limits(study.curves, settings)
@@ -116,7 +119,9 @@ def _split_values(
         if (position - 1) * len(columns) + i >= _MOST_PICTURES: break
         name = column.removeprefix('group_').replace('_', ' ')
         picture = _paper_picture(partial(draw_groups, rows, column, scenes, settings, limits=limits), f'Mean curves of {stimulus} by {name}')
-        yield {'name': name, 'groups': rows[rows.split == column].group.nunique(), 'drawn': len(pick_groups(rows, column)), 'picture': picture}
+        drawn = rows[(rows.split == column) & rows.measure.isin(settings['measures']) & rows.group.astype('str').isin(pick_groups(rows, column))]
+        yield {'name': name, 'groups': rows[rows.split == column].group.nunique(), 'drawn': len(pick_groups(rows, column)),
+               'bands': describe_bands(drawn.low, settings), 'picture': picture}
 
 # %% ../../nbs/study/07_page.ipynb #30f0d6b8
 def _of_stimulus(
@@ -176,10 +181,13 @@ def _stimulus_values(
     "Curves and tables of a stimulus"
     about, scenes = study.about, _of_stimulus(study.segments, stimulus)
     spans = scenes[['label', 'start', 'end']].drop_duplicates() if len(scenes) else scenes
-    draw = partial(draw_stimulus, _of_stimulus(study.curves, stimulus), spans, about['settings'], limits=shared_limits(study.curves, about['settings']))
+    curves = _of_stimulus(study.curves, stimulus)
+    low = curves[curves.measure.isin(about['settings']['measures'])].low
+    draw = partial(draw_stimulus, curves, spans, about['settings'], limits=shared_limits(study.curves, about['settings']))
     titled = about.get('titles', {}).get(stimulus, stimulus) != stimulus
     return {'key': f's{position}', 'name': stimulus, 'titled': titled, **about['respondents'][stimulus], 'seconds': f"{about['durations'][stimulus]:g}",
-            'picture': _paper_picture(draw, f'Mean curves of {stimulus} with intervals'),
+            'bands': describe_bands(low, about['settings']), 'banded': bool(low.notna().any()),
+            'picture': _paper_picture(draw, f"Mean curves of {stimulus}{' with intervals' * bool(low.notna().any())}"),
             'splits': list(_split_values(study, position, stimulus, spans)), 'tables': _stimulus_tables(study, stimulus),
             'synchrony': _synchrony_values(study, stimulus)}
 
@@ -236,7 +244,7 @@ def _comparison_values(
         picture = draw_versions(partial(draw_comparison, rows, settings), f'{name}: two curves and their difference') if i < _MOST_PICTURES else None
         cells = table_cells(_compared_rows(values), {'a': str(row.a), 'b': str(row.b)}, values.p_adjusted < 1 - settings['level'])
         yield {'name': str(name), 'paired': bool(row.paired), 'counts': (rows.n_a.max(), rows.n_b.max()), 'by': row.by,
-               'found': _found_sentence(rows, settings['bin']), 'picture': picture, 'cells': cells}
+               'found': _found_sentence(rows, settings['bin']), 'banded': bool(rows.low.notna().any()), 'picture': picture, 'cells': cells}
 
 # %% ../../nbs/study/07_page.ipynb #1ef46909
 def _respondent_values(
@@ -296,10 +304,10 @@ def _study_page(
     links |= {key: heading for key, (heading, _) in (more or {}).items()}
     links |= {'respondents': 'Respondents', 'method': 'How it was computed'}
     data = chart_values(study, films, home)
-    return render_page('study.html', title=study_title(study), about=study.about, links=links, tiles=_overview_tiles(study), level=f'{level:.0%}',
-                       alpha=f'{1 - level:.2g}', stimuli=[_stimulus_values(study, i, name) for i, name in enumerate(stimuli, 1)],
-                       comparisons=comparisons, families=study.about['families'], respondents=_respondent_values(study), method=_method_values(study.about),
-                       plan=_plan_values(study.about), glance=glance, norms=norms, data=data,
+    return render_page('study.html', title=study_title(study), about=study.about, links=links, tiles=_overview_tiles(study),
+                       level=say_level(study.about['settings']), alpha=f'{1 - level:.2g}', families=study.about['families'], glance=glance, norms=norms,
+                       stimuli=[_stimulus_values(study, i, name) for i, name in enumerate(stimuli, 1)], comparisons=comparisons, data=data,
+                       respondents=_respondent_values(study), method=_method_values(study.about), plan=_plan_values(study.about),
                        more=[(key, text) for key, (_, text) in (more or {}).items()], scripts=('uPlot.iife.min.js', 'study.js'),
                        media="'self' file:" if films else '')
 

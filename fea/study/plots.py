@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['LABELS', 'SCORE_LABELS', 'shared_limits', 'draw_stimulus', 'rank_stimuli', 'draw_ranking', 'find_splits',
-           'pick_groups', 'draw_groups', 'draw_comparison', 'study_title', 'draw_figures', 'write_figures']
+           'pick_groups', 'draw_groups', 'draw_comparison', 'say_level', 'describe_bands', 'study_title',
+           'draw_figures', 'write_figures']
 
 # %% ../../nbs/study/06_plots.ipynb #d0e68aaa
 import re
@@ -25,6 +26,7 @@ from ..core.files import save_figure
 from ..emotions import EMOTION_TABLE
 from ..report.html import shorten_name
 from ..report.style import FAINT, FIRST, GRID, GROUPS, INK, MARK, PAPER, SECOND, STYLE, draw_band, make_panels
+from ..stats.resampling import FEWEST
 from .synchrony import draw_synchrony
 
 if TYPE_CHECKING:
@@ -203,6 +205,23 @@ def draw_comparison(
         axes[0].legend(loc='lower left', bbox_to_anchor=(0, 1), ncols=1 if narrow else 2, borderaxespad=.2)
         fig.align_ylabels(axes)
     return fig
+
+# %% ../../nbs/study/06_plots.ipynb #5d4fba66
+def say_level(
+    settings:Mapping[str, Any], # Of the study
+)->str: # For example '95 %'
+    "The level of all intervals"
+    return f"{100 * settings['level']:g} %"
+
+# %% ../../nbs/study/06_plots.ipynb #1028fde5
+def describe_bands(
+    low:pd.Series, # Lower ends of the intervals of what is drawn; `nan` where there is none
+    settings:Mapping[str, Any], # Of the study
+)->str: # A sentence
+    "What is true of the bands of a picture"
+    if low.isna().all(): return f'The mean curves have no bands: an interval takes {FEWEST} respondents.'
+    where = f', where at least {FEWEST} respondents were seen' if low.isna().any() else ''
+    return f"Bands are {say_level(settings)} intervals, each bin by itself{where}."
 
 # %% ../../nbs/study/06_plots.ipynb #40260bde
 def study_title(

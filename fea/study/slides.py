@@ -17,7 +17,8 @@ import pandas as pd
 from ..core.files import replace_file
 from ..report.html import format_number
 from ..report.style import FAINT, FIRST, GRID, INK, MARK, SECOND
-from .plots import LABELS, SCORE_LABELS, rank_stimuli, study_title
+from .norms import describe_norms, percentile_text
+from .plots import LABELS, SCORE_LABELS, rank_stimuli, say_level, study_title
 from .workbook import Sheet, clean_cell, format_workbook, require_office
 
 if TYPE_CHECKING:
@@ -204,39 +205,39 @@ def _ranking_slide(
 )->None:
     "The first score as bars, all scores as a table"
     scores, titles = list(dict.fromkeys(ranked.score)), study.about.get('titles', {})
-    level = f"{study.about['settings']['level']:.0%}".replace('%', ' %')
+    ends = f" with {say_level(study.about['settings'])} intervals" if ranked.low.notna().any() else ''
     slide = _add_slide(deck, f'At a glance: {SCORE_LABELS[scores[0]].lower()}' + (f', from place {first}' if first > 1 else ''),
-                       f'Means over respondents with {level} intervals. {_FOOT}')
+                       f'Means over respondents{ends}. {_FOOT}')
     top = ranked[ranked.score == scores[0]].set_index('stimulus').reindex(names)
     called = [_shorten(titles.get(name, name), 32) for name in names]
     rows = pd.DataFrame({'stimulus': called, SCORE_LABELS[scores[0]]: top.value.to_numpy(), 'interval below': (top.value - top.low).to_numpy(),
                          'interval above': (top.high - top.value).to_numpy()})
-    chart = _add_chart(slide, 'bars', rows, [SCORE_LABELS[scores[0]]], (.3, 1.3, 4.9, 5.5), f'{SCORE_LABELS[scores[0]]} of each stimulus with its interval')
+    chart = _add_chart(slide, 'bars', rows, [SCORE_LABELS[scores[0]]], (.3, 1.3, 4.9, 5.5), f'{SCORE_LABELS[scores[0]]} of each stimulus')
     chart.has_legend, chart.plots[0].gap_width = False, 60
     chart.series[0].format.fill.solid()
     chart.series[0].format.fill.fore_color.rgb = _colour(FIRST)
     _style_axes(chart, SCORE_LABELS[scores[0]], turned=True)
     _set_scale(chart, pd.concat([ranked.low, ranked.high, ranked.value])[pd.concat([ranked.score]*3) == scores[0]])
-    _add_intervals(chart, rows, {'minus': 'interval below', 'plus': 'interval above'})
+    if top.low.notna().any(): _add_intervals(chart, rows, {'minus': 'interval below', 'plus': 'interval above'})
     cells = [['Stimulus', 'n', *(SCORE_LABELS[s] for s in scores)]]
     for name, title in zip(names, called, strict=True):
         of = {row.score: row for row in ranked[ranked.stimulus == name].itertuples()}
         cells.append([title, str(of[scores[0]].n), *(_interval_text(of[s]) for s in scores)])
-    _add_table(slide, cells, (5.3, 1.5, 7.7), 10.5)
+    _add_table(slide, cells, (5.3, 1.5, 7.7), [1.5, .6, *[1.5]*len(scores)], 10.5)
 
 # %% ../../nbs/study/11_slides.ipynb #eaa96013
 def _add_table(
     slide:Any, # Where
     cells:list[list[str]], # Rows; the first is the header
     place:tuple[float, float, float], # Left, top, width, inches
+    shares:Sequence[float], # Of the width, for each column
     size:float=11, # Points
 )->None:
     "A table of the program itself"
     from pptx.util import Inches, Pt
     left, top, width = place
     table = slide.shapes.add_table(len(cells), len(cells[0]), *map(Inches, (left, top, width, .34*len(cells)))).table
-    shares = np.array([1.5, .6, *[1.5]*(len(cells[0]) - 2)]) if len(cells[0]) > 2 else np.array([1., 1.15])
-    for column, share in zip(table.columns, shares / shares.sum(), strict=True): column.width = Inches(width * share)
+    for column, share in zip(table.columns, np.array(shares) / np.sum(shares), strict=True): column.width = Inches(width * share)
     for i, row in enumerate(cells):
         for j, text in enumerate(row):
             cell = table.cell(i, j)
@@ -255,12 +256,13 @@ def _curve_rows(
     study:'Study', # Results
     stimulus:str, # Its name
 )->tuple[pd.DataFrame, list[str]]: # A row per bin; names of the mean curves
-    "Mean curves with the ends of their intervals, a column each"
+    "Mean curves with the ends of their intervals, where there are any, a column each"
     curves, measures = study.curves[(study.curves.stimulus == stimulus) & (study.curves.split == 'all')], study.about['settings']['measures']
     rows = pd.DataFrame({'s': curves[curves.measure == measures[0]].time.to_numpy()})
     for measure in measures:
         of = curves[curves.measure == measure]
-        for column, end in (('mean', ''), ('low', ', from'), ('high', ', to')): rows[LABELS[measure] + end] = of[column].to_numpy()
+        for column, end in (('mean', ''), ('low', ', from'), ('high', ', to')):
+            if of[column].notna().any() or not end: rows[LABELS[measure] + end] = of[column].to_numpy()
     return rows, [LABELS[m] for m in measures]
 
 def _curve_chart(
@@ -275,7 +277,7 @@ def _curve_chart(
     from pptx.oxml.ns import nsdecls
     from pptx.util import Pt
     rows, names = _curve_rows(study, stimulus)
-    chart = _add_chart(slide, 'lines', rows, [str(c) for c in rows.columns[1:]], box, f'Mean curves of {stimulus} with their intervals')
+    chart = _add_chart(slide, 'lines', rows, [str(c) for c in rows.columns[1:]], box, f'Mean curves of {stimulus}')
     colours = {LABELS[m]: _COLOURS.get(m, INK) for m in study.about['settings']['measures']}
     chart.has_legend, chart.legend.position, chart.legend.include_in_layout = True, XL_LEGEND_POSITION.TOP, False
     for i, series in enumerate(chart.series):
@@ -288,6 +290,18 @@ def _curve_chart(
     _style_axes(chart, 'mean over respondents', 's from the start of the stimulus')
     _space_labels(chart, next((n for n in (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600) if len(rows) / n <= 13), 900))
 
+# %% ../../nbs/study/11_slides.ipynb #0c4243a7
+def _score_table(
+    study:'Study', # Results
+    stimulus:str, # Its name
+)->tuple[list[list[str]], list[float]]: # Cells, and widths of the columns, inches
+    "The scores of a stimulus, and where they stand among earlier ones"
+    of = study.scores[(study.scores.stimulus == stimulus) & (study.scores.split == 'all') & (study.scores.of == 'respondents')]
+    cells = [['Score', 'Mean over respondents'], *([SCORE_LABELS[str(row.score)], _interval_text(row)] for row in of.itertuples())]
+    if not len(study.norms) or study.norms.percentile.isna().all(): return cells, [2.02, 2.33]
+    places = study.norms[study.norms.stimulus == stimulus].set_index('score').reindex(of.score).apply(percentile_text, axis=1)
+    return [[*row, text] for row, text in zip(cells, ['Percentile', *places], strict=True)], [1.6, 2.1, 1.5]
+
 # %% ../../nbs/study/11_slides.ipynb #d81beb99
 def _stimulus_slide(
     deck:Any, # An open presentation
@@ -296,16 +310,18 @@ def _stimulus_slide(
 )->None:
     "Curves, scores and the highest peaks"
     about, measures = study.about, study.about['settings']['measures']
-    people, level = about['respondents'][stimulus], f"{about['settings']['level']:.0%}".replace('%', ' %')
-    slide = _add_slide(deck, str(about.get('titles', {}).get(stimulus, stimulus)), f'Thin lines: {level} intervals, each bin by itself. {_FOOT}')
-    _curve_chart(slide, study, stimulus, (.4, 1.25, 8.1, 5.6))
-    _add_text(slide, (8.6, 1.3, 4.4, .5), [f"{people['included']} of {people['recorded']} respondents, {about['durations'][stimulus]:g} s"], 14, INK, True)
-    of = study.scores[(study.scores.stimulus == stimulus) & (study.scores.split == 'all') & (study.scores.of == 'respondents')]
-    _add_table(slide, [['Score', 'Mean over respondents'], *([SCORE_LABELS[str(row.score)], _interval_text(row)] for row in of.itertuples())], (8.6, 1.8, 4.35))
+    people, curves = about['respondents'][stimulus], study.curves[(study.curves.stimulus == stimulus) & (study.curves.split == 'all')]
+    thin = f"Thin lines: {say_level(about['settings'])} intervals, each bin by itself. " if curves[curves.measure.isin(measures)].low.notna().any() else ''
+    slide = _add_slide(deck, str(about.get('titles', {}).get(stimulus, stimulus)), thin + _FOOT)
+    cells, widths = _score_table(study, stimulus)
+    left = 12.95 - sum(widths)
+    _curve_chart(slide, study, stimulus, (.4, 1.25, left - .5, 5.6))
+    _add_text(slide, (left, 1.3, 4.4, .5), [f"{people['included']} of {people['recorded']} respondents, {about['durations'][stimulus]:g} s"], 14, INK, True)
+    _add_table(slide, cells, (left, 1.8, sum(widths)), widths, 11 if len(widths) == 2 else 10.5)
     peaks = study.peaks[(study.peaks.stimulus == stimulus) & study.peaks.measure.isin(measures)].astype({'prominence': float}).nlargest(3, 'prominence')
     found = zip(peaks.measure.astype('str'), peaks.time, peaks.height, strict=True)
     lines = [f'{LABELS[measure]} peaks at {time:g} s ({format_number(float(height))})' for measure, time, height in found]
-    if lines: _add_text(slide, (8.6, 5.75, 4.4, 1.2), lines, 12)
+    if lines: _add_text(slide, (left, 5.75, 4.4, 1.2), lines, 12)
 
 def _method_slide(
     deck:Any, # An open presentation
@@ -315,8 +331,8 @@ def _method_slide(
     about, s = study.about, study.about['settings']
     rest = 'No resting face was taken off.' if s['baseline'] is None else 'Curves are changes from each person’s resting face.'
     lines = [about['exclusion_rule'], f"Curves are means over respondents in bins of {s['bin']:g} s. {rest}", about['families'],
-             'All numbers, and how they were computed, are in report.html, study.json and the tables beside this file.']
-    _add_text(_add_slide(deck, 'How it was computed'), (.6, 1.5, 12, 5), lines, 16)
+             *describe_norms(about), 'All numbers, and how they were computed, are in report.html, study.json and the tables beside this file.']
+    _add_text(_add_slide(deck, 'How it was computed'), (.6, 1.5, 12, 5), [_shorten(line, 600) for line in lines], 16 if len(lines) < 7 else 13)
 
 # %% ../../nbs/study/11_slides.ipynb #74723a55
 SLIDES = 'slides.pptx'

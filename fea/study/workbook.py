@@ -22,6 +22,7 @@ from ..core.files import replace_file
 from ..core.tables import guard_text
 from .comparisons import find_group_columns
 from .long_tables import VARIABLE_LABELS
+from .norms import describe_norms
 from .plots import LABELS, SCORE_LABELS, rank_stimuli, study_title
 
 if TYPE_CHECKING:
@@ -158,13 +159,14 @@ def _about_rows(
     about = study.about
     known = {'Study': study_title(study), 'What the numbers are': about['meaning'], 'Who counts': about['exclusion_rule'], 'Tests': about['families'],
              'Consent': about['consent'], **{f'Note {i}': note for i, note in enumerate(about['notes'], 1)}}
+    known |= {f'Percentiles {i}': sentence for i, sentence in enumerate(describe_norms(about), 1)}
     known |= {f'Setting: {name}': ', '.join(map(str, v)) if isinstance(v, list | tuple) else v for name, v in about['settings'].items()}
     known |= {'Made by fea': about['fea'], 'Models': ', '.join(about['models']), 'Manifest': about['manifest']}
     return pd.DataFrame([(name, '' if value is None else value) for name, value in known.items()], columns=['what', 'value'])
 
 def _ranking_rows(
     study:'Study', # Results
-)->pd.DataFrame: # `stimulus`, `title`, `respondents`, and each score with its interval
+)->pd.DataFrame: # `stimulus`, `title`, `respondents`, and each score with its interval and, with norms, its percentile
     "All stimuli at a glance, the best first"
     ranked, titles = rank_stimuli(study.scores), study.about.get('titles', {})
     names = list(dict.fromkeys(ranked.stimulus))
@@ -173,6 +175,9 @@ def _ranking_rows(
         of = ranked[ranked.score == score].set_index('stimulus').reindex(names)
         if i == 0: table['respondents'] = of.n.to_numpy()
         for column, end in (('value', ''), ('low', ', from'), ('high', ', to')): table[SCORE_LABELS[score] + end] = of[column].to_numpy()
+        if len(study.norms):
+            places = study.norms[study.norms.score == score].set_index('stimulus').reindex(names)
+            table[f'{SCORE_LABELS[score]}, percentile'] = places.percentile.to_numpy()
     return table
 
 # %% ../../nbs/study/10_workbook.ipynb #c04dd573
