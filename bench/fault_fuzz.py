@@ -127,9 +127,9 @@ def targets() -> dict[str, Target]: # By name
 def answer_request(name: str, content_type: str, folder: Path) -> dict:
     "What the container's server answers to a body; the type of the content may lie in a file of its own"
     from fea.serving.handler import model_fn
-    from fea.serving.server import _answer_request
+    from fea.serving.server import answer_request
     kind = (folder/'type').read_bytes().decode('latin-1') if (folder/'type').exists() else content_type
-    status, body, form = _answer_request(model_fn(str(ROOT/'models')), folder/name, kind, '*/*')
+    status, body, form = answer_request(model_fn(str(ROOT/'models')), folder/name, kind, '*/*')
     return {'status': status, 'form': form, 'answer': body.decode()}
 
 

@@ -1,11 +1,16 @@
 #!/usr/bin/env python
 """What a transform sends and costs, and how fast the container answers: python bench/transform.py [--quick]
 
-Makes a clip, packs it in all forms, starts the server from the real model.tar.gz, and measures its processor time. Everything runs in
-turns on this machine; an hour is the measured minutes times a factor, since each minute of the clip is the same. Prints Markdown.
+Makes a clip, packs it in all forms, starts the server from the real model.tar.gz, and measures its processor time; then the program of a processing job,
+which takes whole clips. Everything runs in turns on this machine; an hour, and a hundred of them, is the measured minutes times a factor, since each minute
+of the clip is the same. Seconds of processor time, requests and bytes are measured; prices and what a job takes beside its work are those of aws/prices.csv.
+Prints Markdown.
 """
 import argparse
+import math
 import os
+import resource
+import shutil
 import socket
 import subprocess
 import sys
@@ -69,6 +74,25 @@ def measured_analyze(source:Path, fps:float|None)->float: # Processor seconds
     return time.process_time() - before
 
 
+def measured_program(clip:Path, content_type:str, folder:Path)->float: # Processor seconds
+    "A clip by the program of a processing job: what a second one adds, so without its start"
+    model, spent = folder/'model', list[float]()
+    for copies in (1, 2):
+        base = Path(tempfile.mkdtemp(dir=folder))
+        (base/'model').symlink_to(model)
+        (base/'processing'/'output'/'answers').mkdir(parents=True)
+        (base/'processing'/'input'/'clips').mkdir(parents=True)
+        for i in range(copies): (base/'processing'/'input'/'clips'/f'{i}.mp4').symlink_to(clip)
+        env = os.environ | {'SAGEMAKER_BASE_DIR': str(base), 'FEA_REQUEST': content_type, 'FEA_WORKERS': '1'}
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, '-m', 'fea.serving.clips'], env=env, cwd=model/'code', check=True, stdout=subprocess.DEVNULL)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        if len(list((base/'processing'/'output'/'answers').glob('*.out'))) != copies: sys.exit('the program answered less than it was given')
+        spent.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+        shutil.rmtree(base)
+    return spent[1] - spent[0]
+
+
 def rows(minutes:int, fps:float, folder:Path, server:Server, repeats:int)->list[dict]:
     "Every form at one sampling rate"
     path, stills = Path(clip(250, minutes, 60*30)), folder/f'stills-{fps:g}'
@@ -81,27 +105,41 @@ def rows(minutes:int, fps:float, folder:Path, server:Server, repeats:int)->list[
     bodies |= {form: [(Path(p.file), s.content_type) for p in s.packs] for form, s in packed.items()}
     seconds:dict[str, list] = {form: [] for form in bodies}
     here:dict[str, list] = {'stills': [], 'clip': []}
+    bodies['processing'], seconds['processing'] = bodies['clips'], []
     for _ in range(repeats):
-        for form, sent in bodies.items(): seconds[form].append(server.ask(sent)[1])
+        for form, sent in bodies.items():
+            seconds[form].append(measured_program(path, sent[0][1], folder) if form == 'processing' else server.ask(sent)[1])
         here['stills'].append(measured_analyze(stills, None))
         here['clip'].append(measured_analyze(path, fps))
     found = []
     for form, sent in bodies.items():
         size = sum(body.stat().st_size for body, _ in sent)
-        beside = median(here['clip' if form in ('clips', 'crops') else 'stills'])
+        beside = median(here['clip' if form in ('clips', 'crops', 'processing') else 'stills'])
         found.append({'form': form, 'fps': fps, 'requests': len(sent), 'size': size, 'stills': len(files), 'cpu': median(seconds[form]),
                       'ratio': median(seconds[form]) / beside, 'seconds': minutes * 60})
     return found
 
 
-def hour(row:dict, prices:dict[str, float])->Estimate:
-    "The measured minutes as an hour, with the measured seconds"
-    factor = HOUR / row['seconds']
-    requests = row['requests'] * factor if row['form'] in ('images', 'clips') else max(1, round(row['size'] * factor / 40e6 + .5))
-    if row['form'] == 'clips': requests = 6 # clips of ten minutes
-    form = 'frames' if row['form'] == 'images' else row['form']
-    own = prices | {f'{form} still': row['cpu'] / row['stills'], 'clips second': 0.}
-    return estimate_cost(row['form'], round(requests), round(row['size'] * factor), round(row['stills'] * factor), HOUR, own, INSTANCE)
+def estimate(row:dict, prices:dict[str, float], hours:int=1)->Estimate:
+    "The measured minutes as so many hours in one job, with the measured seconds"
+    form, factor = row['form'], HOUR / row['seconds']
+    each = {'images': row['requests'] * factor, 'clips': 6, 'processing': 1}.get(form) # an hour; clips of ten minutes as requests, which may have 100 MB
+    if each is None: each = max(1, round(row['size'] * factor / 40e6 + .5)) # tars of 40 MB
+    kind = {'images': 'frames', 'processing': 'clips'}.get(form, form)
+    own = prices | {f'{kind} still': row['cpu'] / row['stills'], 'clips second': 0.}
+    size, stills = hours * row['size'] * factor, hours * round(row['stills'] * factor)
+    disk = 10 + math.ceil(size / 1e9) if form == 'processing' else 0
+    return estimate_cost('images' if form == 'images' else kind, hours * round(each), round(size), stills, hours * HOUR, own, INSTANCE, volume=disk)
+
+
+def print_costs(found:list[dict], prices:dict[str, float], hours:int)->None:
+    "A table of all forms, beside one object per JPEG"
+    title = 'One hour of video' if hours == 1 else f'{hours} hours of video in one job'
+    print(f'\n### {title} on {INSTANCE}\n\n| form | fps | objects | MB | billed s | USD | to (a) |\n|---|---|---|---|---|---|---|')
+    for row in found:
+        alike = next(other for other in found if other['form'] == 'images' and other['fps'] == row['fps'])
+        e, a = estimate(row, prices, hours), estimate(alike, prices, hours)
+        print(f"| {row['form']} | {row['fps']:g} | {e.requests:,} | {e.size / 1e6:,.0f} | {e.seconds:,.0f} | {e.cost:.4f} | {e.cost / a.cost:.4f} |")
 
 
 def main()->None:
@@ -117,10 +155,7 @@ def main()->None:
         finally: server.started.terminate()
     print('\n### Container seconds\n\n| form | fps | CPU ms a still | to `fea analyze` |\n|---|---|---|---|')
     for row in found: print(f"| {row['form']} | {row['fps']:g} | {1000 * row['cpu'] / row['stills']:.1f} | {row['ratio']:.2f} |")
-    print(f'\n### One hour of video on {INSTANCE}\n\n| form | fps | requests | MB | billed s | USD | to (a) |\n|---|---|---|---|---|---|---|')
-    for row in found:
-        e, a = (hour(r, prices) for r in (row, next(r for r in found if r['form'] == 'images' and r['fps'] == row['fps'])))
-        print(f"| {row['form']} | {row['fps']:g} | {e.requests:,} | {e.size / 1e6:,.0f} | {e.seconds:,.0f} | {e.cost:.4f} | {e.cost / a.cost:.3f} |")
+    for hours in (1, 100): print_costs(found, prices, hours)
 
 
 if __name__ == '__main__': main()

@@ -18,7 +18,8 @@ from .aws.approval import chosen_archive
 from .aws.card import Registered
 from .aws.container import check_isolated, find_image, request_limit
 from .aws.cost import describe_estimate, estimate_cost
-from .aws.packs import MB, load_shipment, save_shipment
+from .aws.packs import MB, Shipment, load_shipment, save_shipment
+from .aws.processing_job import check_shares, needs_processing, run_processing_job, volume_size
 from .aws.resume import prepare_shipment, read_finished, recheck_answers, refused_outcomes, take_up_job
 from .aws.session import Cloud, remove_objects
 from .aws.transform_job import WORK, JobSettings, check_durations, count_noun, payload_limits, run_transform_job
@@ -59,15 +60,17 @@ def transform(
         if done := read_finished(shipment, out): return done + refused_outcomes(shipment, out)
         shipment = take_up_job(cloud, recheck_answers(shipment, out/WORK), out, poll, progress)
     else:
+        processing = needs_processing(form, settings)
         with chosen_archive(cloud, version, archive) as chosen:
             if chosen: check_isolated(cloud, chosen, settings.image)
             shipment, package = prepare_shipment(videos, out, form, Settings(fps, long_side, geometry=geometry), models, overwrite, kind,
                                                  progress=progress, archive=chosen, limit=settings.timeout or request_limit(settings.image))
-        shipment = replace(shipment, version=version.arn if version else '')
+        shipment = replace(shipment, version=version.arn if version else '', processing=processing)
     save_shipment(shipment, out)
     size = sum(pack.size for pack in shipment.packs) / MB
     tell(f"{count_noun(len(shipment.sources), 'source')} in {count_noun(len(shipment.packs), 'pack')} of {shipment.form}, {size:.1f} MB")
-    if any(pack.status != 'done' for pack in shipment.packs): shipment = run_transform_job(cloud, shipment, package, settings, out, poll, progress, tell)
+    run = run_processing_job if shipment.processing else run_transform_job
+    if any(pack.status != 'done' for pack in shipment.packs): shipment = run(cloud, shipment, package, settings, out, poll, progress, tell)
     save_shipment(shipment, out)
     outcomes = [finish_source(source, shipment, out/WORK, out, kind, overwrite or resume) for source in shipment.sources]
     if all(pack.status == 'done' for pack in shipment.packs) and all(o.timeline is not None for o in outcomes) and not keep:
@@ -76,6 +79,22 @@ def transform(
     return outcomes + refused_outcomes(shipment, out)
 
 # %% ../nbs/02_batch_transform.ipynb #18e8178d
+def _describe_job(
+    shipment:Shipment, # Packs
+    settings:JobSettings, # Of the job
+    prices:dict[str, float], # From `read_prices`
+    processing:bool, # Whether a processing job answers
+)->tuple[str, int|None, int]: # Two lines, requests at a time (None: one for each core), disk of each instance (GB)
+    "How packs would be answered; raises `InputError` when they cannot be"
+    if processing:
+        longest, volume = check_shares(shipment, settings, prices), volume_size(shipment, settings)
+        how = f"by a processing job on {count_noun(settings.instance_count, 'instance')}, each with a share of the clips and a disk of {volume} GB"
+        return f'as {shipment.content_type}, {how}\nthe slowest one takes about {max(1., longest):,.0f} s', None, volume
+    payload, concurrent = payload_limits(shipment, settings)
+    longest = check_durations(shipment, settings, prices)
+    how = f'{concurrent} at a time, payload {f"{payload} MB" if payload else "streamed"}'
+    return f'as {shipment.content_type}, {how}\nthe longest answer takes about {max(1., longest):,.0f} s', concurrent, 0
+
 def dry_run(
     videos:Sequence[str|Path], # Videos, pictures, or folders of them
     prices:dict[str, float], # From `read_prices`
@@ -92,14 +111,11 @@ def dry_run(
         shipment, package = prepare_shipment(videos, Path(folder), form, Settings(fps, long_side), models, True, progress=progress, archive=archive,
                                              limit=settings.timeout or request_limit(settings.image))
         if not shipment.packs: return 'nothing would be sent: no face was found'
-        payload, concurrent = payload_limits(shipment, settings)
-        longest = check_durations(shipment, settings, prices)
+        how, concurrent, volume = _describe_job(shipment, settings, prices, needs_processing(form, settings))
         size, count = package.stat().st_size, len(shipment.packs)
     stills, seconds = sum(p.stills for p in shipment.packs), sum(s.duration for s in shipment.sources)
     found = estimate_cost(form, count, sum(p.size for p in shipment.packs), stills, seconds, prices,
-                          settings.instance_type, settings.instance_count, concurrent)
+                          settings.instance_type, settings.instance_count, concurrent, volume)
     lines = [f'  {p.name}  {p.size:,} bytes, {p.stills:,} stills' for p in shipment.packs[:20]] + [f'  ... and {count - 20} more'] * (count > 20)
-    return '\n'.join([f'would upload, beside model.tar.gz ({size / MB:.1f} MB, once):', *lines,
-                      f'as {shipment.content_type}, {concurrent} at a time, payload {f"{payload} MB" if payload else "streamed"}',
-                      f'the longest answer takes about {max(1., longest):,.0f} s',
+    return '\n'.join([f'would upload, beside model.tar.gz ({size / MB:.1f} MB, once):', *lines, how,
                       describe_estimate(found, settings.instance_type, settings.instance_count)])

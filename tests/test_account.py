@@ -100,3 +100,36 @@ def test_a_bucket_that_cannot_be_written_is_refused_before_anything_is_packed(cl
     said = refusal('transform', SAMPLE, '--out', tmp_path/'out')
     assert said.startswith('writing to s3://study-7/fea/: AWS does not allow PutObject') and 'only buckets with sagemaker in their name' in said
     assert not (tmp_path/'out').exists()
+
+
+def test_whole_clips_on_the_image_of_aws_go_to_a_processing_job(cloud:Cloud, tmp_path:Path)->None:
+    "Approved version, rules of the account and quota are those of the other jobs; the request is one that AWS takes, and nobody has to make a model"
+    ray = '763104351884.dkr.ecr.eu-central-1.amazonaws.com/ray:serve-ml-sagemaker-cpu-v1.4'
+    assert fea('register', '--image', ray).exit_code == 0 and fea('approve', '--version', '1').exit_code == 0
+    transform = 'transform', SAMPLE, '--pack', 'clips', '--out', tmp_path/'out'
+    planned = fea(*transform, '--dry-run')
+    assert 'by a processing job on 1 instance, each with a share of the clips and a disk of 11 GB' in planned.output, planned.exception
+    assert 'as video/mp4; fps=1.0' in planned.output and 'estimate: USD' in planned.output
+    assert '2 instances for 1 clip: some would be paid for without work; ask for at most 1 (--instances)' in refusal(*transform, '--instances', '2')
+    assert 'a processing job takes whole clips, not crops' in refusal('transform', SAMPLE, '--out', tmp_path/'crops', '--processing')
+    assert 'which an isolated container does not reach' in refusal(*transform, '--isolated')
+    assert (sent(cloud), (tmp_path/'crops').exists()) == ({'registry'}, False) # nothing was sent
+
+    rules = '--tag', 'team=research', '--kms-key', 'alias/study', '--vpc-config', 'subnet-0a1b,sg-0e3f'
+    fea(*transform, *rules, '--overwrite') # the server starts no program, so there are no answers; but the job is there
+    sagemaker = client(cloud, 'sagemaker')
+    job, = sagemaker.list_processing_jobs()['ProcessingJobSummaries']
+    made = sagemaker.describe_processing_job(ProcessingJobName=job['ProcessingJobName'])
+    assert (models(cloud), sagemaker.list_transform_jobs()['TransformJobSummaries'], sent(cloud)) == ([], [], {'registry', 'transform'})
+    model, clips = (part['S3Input'] for part in made['ProcessingInputs'])
+    assert model['S3Uri'].startswith('s3://study-7/fea/registry/') and model['S3Uri'].endswith('.tar.gz')
+    assert (clips['S3DataType'], clips['S3DataDistributionType'], clips['S3InputMode']) == ('ManifestFile', 'ShardedByS3Key', 'File')
+    assert (made['AppSpecification']['ImageUri'], made['RoleArn'], made['StoppingCondition']) == (ray, ROLE, {'MaxRuntimeInSeconds': 432_000})
+    assert made['NetworkConfig']['VpcConfig'] == {'SecurityGroupIds': ['sg-0e3f'], 'Subnets': ['subnet-0a1b']}
+    assert made['ProcessingOutputConfig']['KmsKeyId'] == 'alias/study'
+    tags = {tag['Key']: tag['Value'] for tag in sagemaker.list_tags(ResourceArn=made['ProcessingJobArn'])['Tags']}
+    assert tags == {'fea:place': 's3://study-7/fea/', 'team': 'research'}
+    assert 'processing' in fea('jobs').output
+
+    fea(*transform, '--no-processing', '--overwrite')
+    assert len(sagemaker.list_transform_jobs()['TransformJobSummaries']) == 1

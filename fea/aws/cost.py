@@ -70,7 +70,7 @@ class Estimate:
     stills:int # In them
     seconds:float # Billed seconds of all instances
     instances:float # USD
-    storage:float # USD: requests to S3, and its storage for the days in the table
+    storage:float # USD: requests to S3, its storage for the days in the table, and the disks of a processing job
 
     @property
     def cost(self)->float: # USD
@@ -100,13 +100,16 @@ def estimate_cost(
     instance_type:str='ml.m5.large', # Of the job
     instance_count:int=1, # Of the job
     concurrent:int|None=None, # Requests at a time on an instance; None: as many as cores, 1 for one object per still, SageMaker's default
+    volume:int=0, # Disk of each instance of a processing job, GB; 0: a transform job, which needs none
 )->Estimate: # With the cost
     "Cost of a transform; raises `InputError` for an instance type without a price"
     at_a_time = min(concurrent or (1 if form == 'images' else count_cores(instance_type)), count_cores(instance_type))
     work = container_seconds(form, requests, stills, duration, prices) / min(at_a_time * instance_count, max(requests, 1))
-    seconds = instance_count * (_price_of(prices, 'job start') + work)
+    fetching = size / 1e6 / instance_count * _price_of(prices, 'fetched megabyte') if volume else 0. # before the work begins
+    seconds = instance_count * (_price_of(prices, 'job start') + fetching + work)
     traffic = requests * (2 * _price_of(prices, 's3 put') + 2 * _price_of(prices, 's3 get'))
     storage = traffic + size / 1e9 * _price_of(prices, 's3 storage') * _price_of(prices, 'storage days') / 30
+    if volume: storage += volume * seconds / 3600 / 720 * _price_of(prices, 'disk')
     return Estimate(form, requests, size, stills, seconds, seconds / 3600 * _price_of(prices, instance_type), storage)
 
 # %% ../../nbs/aws/04_cost.ipynb #23ed91c2
@@ -117,5 +120,5 @@ def describe_estimate(
 )->str: # Three lines
     "An estimate for people"
     return (f'{e.requests:,} object{"s" * (e.requests != 1)} in the form of {e.form}, {e.size / 1e6:,.1f} MB, {e.stills:,} stills\n'
-            f'about {e.seconds:,.0f} s of {instance_count} x {instance_type} (USD {e.instances:.4f}), S3 USD {e.storage:.4f}\n'
+            f'about {e.seconds:,.0f} s of {instance_count} x {instance_type} (USD {e.instances:.4f}), storage USD {e.storage:.4f}\n'
             f'estimate: USD {e.cost:.4f}')

@@ -23,7 +23,7 @@ from .answers import read_probabilities
 from .figures import publish_metrics
 from .monitoring import read_answer_rows
 from .session import Cloud, list_objects, put_object
-from .steps import ARCHIVE, PROCESSING, work_step
+from .steps import ARCHIVE, PROCESSING
 from ..core.errors import DISTRIBUTION, InputError, missing_extra
 from ..drift.baseline import find_baseline, read_baseline
 from ..drift.batches import Batch, GatheredTimelines, finish_batch
@@ -33,6 +33,7 @@ from ..drift.measures import output_columns
 from ..drift.page import write_drift_results
 from ..drift.plots import known_accuracy, view_drift
 from ..faces.detection import Face
+from ..serving.clips import work_step
 from ..timeline.table import check_timeline, make_timeline, timeline_row
 
 # %% ../../nbs/aws/23_drift.ipynb #bbcc515b

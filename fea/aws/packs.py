@@ -69,11 +69,12 @@ class Shipment:
     package:str # SHA-256 of the model.tar.gz that shall answer
     sources:list[Source]=field(default_factory=list) # In the order given
     packs:list[Pack]=field(default_factory=list) # In the order of the sources
-    jobs:list[str]=field(default_factory=list) # Transform jobs so far
+    jobs:list[str]=field(default_factory=list) # Jobs so far
     place:str='' # Folder in the bucket that all of it lies in
     refused:dict[str, str]=field(default_factory=dict) # Path of a source that could not be packed, to the reason
     version:str='' # ARN of the version in the registry that shall answer; '': the model.tar.gz itself
     geometry:bool|None=None # Whether pose, eyes and mouth are measured; None: of sampled stills
+    processing:bool=False # Whether a processing job answers; else a transform job
 
     @property
     def content_type(self)->str: # With parameters

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['MAX_PAYLOAD_MB', 'WORK', 'JobSettings', 'payload_limits', 'check_durations', 'upload_packs', 'start_transform_job',
-           'wait_for_job', 'stop_transform_job', 'fetch_answers', 'count_noun', 'run_transform_job']
+           'wait_for_job', 'stop_transform_job', 'fetch_answers', 'count_noun', 'chosen_source', 'send_and_wait',
+           'run_transform_job']
 
 # %% ../../nbs/aws/07_transform_job.ipynb #7ec7124e
 import json
@@ -21,7 +22,8 @@ from tqdm.auto import tqdm
 
 from .answers import check_answer
 from .approval import read_approved
-from .container import create_model, request_limit
+from .card import Registered
+from .container import create_model, is_ray, request_limit
 from .cost import container_seconds, count_cores, read_prices
 from .packs import MB, Pack, Shipment, save_shipment
 from .session import Cloud, asking, client, download_object, list_objects, protected, put_object
@@ -30,13 +32,14 @@ from ..core.errors import FeaError, InputError
 # %% ../../nbs/aws/07_transform_job.ipynb #60b63a48
 @dataclass(frozen=True)
 class JobSettings:
-    "What a transform job runs on"
+    "What a job runs on"
     image:str # Address of the container's image; for an estimate also a name of `fea.aws.container.IMAGES`
     instance_type:str='ml.m5.large' # Of each instance
     instance_count:int=1 # Packs are shared among them
     payload_mb:int|None=None # Largest request, MB, at most 100; 0: any size, streamed; None: as the packs need it
     timeout:int|None=None # Longest answer, s; None: as long as SageMaker and the image allow
     retries:int=2 # Of one request
+    processing:bool|None=None # Whether a processing job answers, which takes whole clips; None: where AWS's image for Ray would have to
 
 MAX_PAYLOAD_MB = 100 # MB: the largest payload that SageMaker can be told, and the largest product of payload and requests at a time
 
@@ -48,14 +51,14 @@ def payload_limits(
     "Payload and requests at a time; raises `InputError` that names the way out"
     if not shipment.packs: return 6, 1
     largest = max(shipment.packs, key=lambda pack: pack.size)
-    exact, streams = math.ceil(largest.size / MB), settings.image != 'ray' and '/ray:' not in settings.image
+    exact, streams = math.ceil(largest.size / MB), not is_ray(settings.image)
     needed = max(6, exact)
     payload = settings.payload_mb if settings.payload_mb is not None else needed if needed <= MAX_PAYLOAD_MB else 0 if streams else MAX_PAYLOAD_MB
     if not 0 <= payload <= MAX_PAYLOAD_MB: raise InputError(f'a payload of {payload} MB: SageMaker allows 1 to {MAX_PAYLOAD_MB}, or 0 for streaming')
     if payload and exact > payload:
         way_out = '--pack crops or --pack frames' if shipment.form == 'clips' else 'a larger --max-payload'
         raise InputError(f'{largest.file}: {largest.size / MB:.3g} MB, more than a request of {payload} MB; use {way_out}'
-                         + ', or an own image, which takes streams' * (not streams))
+                         + ', or an own image, which takes streams, or a processing job (--processing)' * (not streams))
     return payload, max(1, min(count_cores(settings.instance_type), MAX_PAYLOAD_MB // payload if payload else 1))
 
 # %% ../../nbs/aws/07_transform_job.ipynb #0b345b9f
@@ -70,7 +73,8 @@ def check_durations(
     needed = {pack.file: container_seconds(shipment.form, 1, pack.stills, duration.get(pack.source, 0.), known) for pack in waiting}
     longest, limit = max(needed, key=lambda file: needed[file], default=''), settings.timeout or request_limit(settings.image)
     if needed and needed[longest] > limit / 2:
-        way_out = '--pack crops, fewer stills (--fps), or a shorter clip' if shipment.form == 'clips' else 'fewer stills (--fps), or start anew (--overwrite)'
+        way_out = '--pack crops, fewer stills (--fps), or a shorter clip, or a processing job (--processing)'
+        if shipment.form != 'clips': way_out = 'fewer stills (--fps), or start anew (--overwrite)'
         raise InputError(f'{longest}: its answer would take about {needed[longest]:,.0f} s, but a request may take {limit} s, of which half is kept '
                          f'in reserve; use {way_out}')
     return needed[longest] if needed else 0.
@@ -118,9 +122,14 @@ def start_transform_job(
 def _describe_job(
     cloud:Cloud, # Where
     job:str, # Its name
+    processing:bool, # Whether it is a processing job
 )->dict[str, Any]: # As SageMaker describes it
     "Look at a job; raises `FeaError`"
-    with asking(f'looking at job {job}'): return client(cloud, 'sagemaker').describe_transform_job(TransformJobName=job)
+    sagemaker = client(cloud, 'sagemaker')
+    with asking(f'looking at job {job}'):
+        return sagemaker.describe_processing_job(ProcessingJobName=job) if processing else sagemaker.describe_transform_job(TransformJobName=job)
+
+_ANSWERED = ('.out', '.error') # endings of what a job writes for a pack; the second is of processing jobs, which have no log of objects
 
 def wait_for_job(
     cloud:Cloud, # Where
@@ -131,13 +140,13 @@ def wait_for_job(
     progress:bool|None=None, # True shows a bar, False none; None: on a terminal or in Jupyter
 )->dict[str, Any]: # As SageMaker describes the ended job
     "Wait until a job has ended, well or not; raises `FeaError`"
-    hidden = None if progress is None else not progress
+    hidden, kind = None if progress is None else not progress, 'Processing' if shipment.processing else 'Transform'
     with tqdm(total=total, desc=job, unit=' packs', disable=hidden) as bar:
         while True:
-            found = _describe_job(cloud, job)
-            bar.set_postfix_str(found['TransformJobStatus'])
-            bar.update(min(len(list_objects(cloud, f'{shipment.place}out/{job}/')), total) - bar.n)
-            if found['TransformJobStatus'] in ('Completed', 'Failed', 'Stopped'): return found
+            found = _describe_job(cloud, job, shipment.processing)
+            bar.set_postfix_str(found[f'{kind}JobStatus'])
+            bar.update(min(sum(name.endswith(_ANSWERED) for name in list_objects(cloud, f'{shipment.place}out/{job}/')), total) - bar.n)
+            if found[f'{kind}JobStatus'] in ('Completed', 'Failed', 'Stopped'): return found
             time.sleep(poll)
 
 # %% ../../nbs/aws/07_transform_job.ipynb #c1401d60
@@ -149,14 +158,22 @@ def stop_transform_job(
     with asking(f'stopping job {job}'): client(cloud, 'sagemaker').stop_transform_job(TransformJobName=job)
 
 # %% ../../nbs/aws/07_transform_job.ipynb #a49f34cc
+def _name_and_status(
+    ended:dict[str, Any], # From `wait_for_job`
+)->tuple[str, str]: # For example 'fea-1', 'Completed'
+    "What every job has"
+    kind = 'Processing' if 'ProcessingJobName' in ended else 'Transform'
+    return ended[f'{kind}JobName'], ended[f'{kind}JobStatus']
+
 def _failure_reasons(
     cloud:Cloud, # Where
     ended:dict[str, Any], # From `wait_for_job`
 )->tuple[dict[str, str], str]: # Reason by object's name, and one for all others
     "Why packs have no answer"
     from fea.aws.monitoring import failed_files # needs matplotlib; only for a job that failed
-    job, status = ended['TransformJobName'], ended['TransformJobStatus']
-    general = 'the job was stopped' if status == 'Stopped' else ended.get('FailureReason') or f'no answer; the log of job {job} may say why'
+    job, status = _name_and_status(ended)
+    said = ended.get('ExitMessage') or ended.get('FailureReason')
+    general = 'the job was stopped' if status == 'Stopped' else ' '.join(said.split()) if said else f'no answer; the log of job {job} may say why'
     try: found = failed_files(cloud, job)
     except FeaError: return {}, general # without the right to read logs, what the job says has to do
     return {Path(str(key)).name: str(reason) for key, reason in zip(found['key'], found['reason'], strict=True)}, general
@@ -184,7 +201,7 @@ def fetch_answers(
     folder:Path, # Where the answers go
 )->Shipment: # With the status of each pack
     "Download the answers of a job; raises `FeaError`"
-    there = {Path(name).name: name for name in list_objects(cloud, f"{shipment.place}out/{ended['TransformJobName']}/")}
+    there = {Path(name).name: name for name in list_objects(cloud, f'{shipment.place}out/{_name_and_status(ended)[0]}/')}
     missing = any(pack.status != 'done' and f'{pack.name}.out' not in there for pack in shipment.packs)
     reasons, general = _failure_reasons(cloud, ended) if missing else ({}, '')
     settled = list[Pack]()
@@ -207,6 +224,35 @@ def count_noun(
 WORK = 'transform_work' # Folder of packs and answers, beside the results, until all is done
 
 # %% ../../nbs/aws/07_transform_job.ipynb #760d8068
+def chosen_source(
+    cloud:Cloud, # Where the registry is
+    shipment:Shipment, # Packs
+    package:Path, # The `model.tar.gz`
+)->Path|Registered: # The archive, or the version of the registry
+    "Who answers, looked up once more; raises `InputError` when something is gone, or was rejected since"
+    lost = [str(file) for file in (package, *(Path(p.file) for p in shipment.packs if p.status != 'done')) if not Path(file).is_file()]
+    if lost: raise InputError(f'{lost[0]}: is gone, so it cannot be sent; start anew (--overwrite)')
+    return read_approved(cloud, shipment.version) if shipment.version else package
+
+def send_and_wait(
+    cloud:Cloud, # Where
+    shipment:Shipment, # Packs
+    start:Callable[[Sequence[str]], str], # Starts a job for packs of these names; gives its own name
+    out:Path, # Folder of all results
+    poll:float, # s
+    progress:bool|None, # Bars
+    tell:Callable[[str], Any], # Told what happens
+)->Shipment: # With the status of each pack
+    "Upload what is not done, start a job and wait for it; raises `FeaError`"
+    names = upload_packs(cloud, shipment, progress)
+    job = start(names)
+    tell(f"job {job} answers {count_noun(len(names), 'pack')} from {cloud.url(shipment.place)}")
+    shipment = replace(shipment, jobs=[*shipment.jobs, job])
+    save_shipment(shipment, out)
+    ended = wait_for_job(cloud, shipment, job, len(names), poll, progress)
+    return fetch_answers(cloud, shipment, ended, out/WORK)
+
+# %% ../../nbs/aws/07_transform_job.ipynb #f0a4cd38
 def run_transform_job(
     cloud:Cloud, # Where
     shipment:Shipment, # Packs
@@ -220,14 +266,5 @@ def run_transform_job(
     "Send what is not done, and wait for it; raises `FeaError`"
     payload_limits(shipment, settings)
     check_durations(shipment, settings)
-    lost = [str(file) for file in (package, *(Path(p.file) for p in shipment.packs if p.status != 'done')) if not Path(file).is_file()]
-    if lost: raise InputError(f'{lost[0]}: is gone, so it cannot be sent; start anew (--overwrite)')
-    version = read_approved(cloud, shipment.version) if shipment.version else None
-    model_name = create_model(cloud, version or package, settings.image)
-    names = upload_packs(cloud, shipment, progress)
-    job = start_transform_job(cloud, shipment, names, model_name, settings)
-    tell(f"job {job} answers {count_noun(len(names), 'pack')} from {cloud.url(shipment.place)}")
-    shipment = replace(shipment, jobs=[*shipment.jobs, job])
-    save_shipment(shipment, out)
-    ended = wait_for_job(cloud, shipment, job, len(names), poll, progress)
-    return fetch_answers(cloud, shipment, ended, out/WORK)
+    model_name = create_model(cloud, chosen_source(cloud, shipment, package), settings.image)
+    return send_and_wait(cloud, shipment, lambda names: start_transform_job(cloud, shipment, names, model_name, settings), out, poll, progress, tell)

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from fea.aws.card import Registered
     from fea.aws.protection import Protection
     from fea.aws.session import Cloud
+    from fea.aws.transform_job import JobSettings
     from fea.local_inference import Outcome
 
 # %% ../../nbs/cli/09_cloud.ipynb #cef4b96b
@@ -129,24 +131,27 @@ def _prepare_job(
     archive:Path|None, # At hand
     models:Path|None, # To build an archive of
     image:str|None, # For an archive
-    instance_type:str, # Of the job
-    instances:int, # Of the job
-)->tuple['Registered|None', str]: # The version that answers, and the address of its image
+    settings:'JobSettings', # Of the job, without an image
+    form:str, # 'crops', 'frames' or 'clips'
+)->tuple['Registered|None', 'JobSettings']: # The version that answers, and the job with the address of its image
     "Decide who answers on what, and refuse what the account may not have; raises `InputError`"
-    if local: return None, 'fea/local'
+    if local: return None, replace(settings, image='local/ray:stand-in') # which is taken for AWS's image, as in an account
     from fea.aws.approval import read_approved
     from fea.aws.container import find_image
     from fea.aws.packs import load_shipment
+    from fea.aws.processing_job import needs_processing
     from fea.aws.quotas import check_quota
-    earlier = load_shipment(begun).version if begun else ''
-    if begun: chosen = read_approved(cloud, earlier) if earlier else None
+    earlier = load_shipment(begun) if begun else None
+    if earlier: chosen = read_approved(cloud, earlier.version) if earlier.version else None
     else: chosen = _chosen_model(cloud, group, version, archive, models, image)
-    tell(check_quota(cloud, instance_type, instances))
-    return chosen, chosen.image if chosen else find_image(image or 'ray', cloud.region, instance_type)
+    settings = replace(settings, image=chosen.image if chosen else find_image(image or 'ray', cloud.region, settings.instance_type))
+    processing = earlier.processing if earlier else needs_processing(form, settings)
+    tell(check_quota(cloud, settings.instance_type, settings.instance_count, 'processing' if processing else 'transform'))
+    return chosen, settings
 
 # %% ../../nbs/cli/09_cloud.ipynb #490b22dd
 @commands.command(help=with_example("""Timelines of many videos
-through SageMaker Batch Transform. Faces are found here and only their crops are sent (--pack crops), or everything happens in the cloud (--pack clips).""",
+through SageMaker. Faces are found here and only their crops are sent (--pack crops), or everything happens in the cloud (--pack clips).""",
     'fea transform films --bucket s3://studies/fea --dry-run', 'fea transform film.mp4 --local'))
 def transform(
     videos:Annotated[list[Path]|None, typer.Argument(readable=False, metavar="VIDEO", help="Videos, GIFs, pictures, or folders.")]=None, # What
@@ -168,6 +173,7 @@ def transform(
     image:_OwnImage=None, # Container
     instance_type:_Instance='ml.m5.large', # Machine
     instances:Annotated[int, typer.Option(min=1, max=100, help='Instances; the packs are shared among them.')]=1, # Machines
+    processing:Annotated[bool|None, typer.Option(help='A processing job for whole clips of any size.', show_default="with AWS's image")]=None, # Kind of job
     max_payload:Annotated[int|None, typer.Option(min=0, max=100, help='Largest request, MB; 0 streams any size.', show_default='as needed')]=None, # MB
     prices:Annotated[Path|None, typer.Option(readable=False, help='Table of prices (CSV).', show_default='the one that ships with fea')]=None, # For estimates
     geometry:Geometry=None, # Points of the faces
@@ -187,14 +193,13 @@ def transform(
     rate, rules = parse_fps(fps), read_protection(vpc_config, kms_key, isolated, tag or [])
     if videos and resume: raise InputError('with --resume the videos are known; leave them out')
     if not videos and not resume: raise InputError('no video was given; name some, or go on with an earlier transform (--resume)')
+    settings = work.JobSettings(image or 'ray', instance_type, instances, max_payload, processing=processing)
     if dry_run and (local or not (bucket or studio_place())):
-        settings = work.JobSettings(image or 'ray', instance_type, instances, max_payload)
         typer.echo(work.dry_run(videos or [], read_prices(prices), settings, rate, pack.value, models, archive=archive))
         return tell('note: without --bucket neither the registry nor the quota of the account is looked at')
     with ExitStack() as stack:
         cloud = stack.enter_context(_chosen_cloud(local, bucket, region, role, rules))
-        chosen, address = _prepare_job(cloud, local, out if resume else None, group, version, archive, models, image, instance_type, instances)
-        settings = work.JobSettings(address, instance_type, instances, max_payload)
+        chosen, settings = _prepare_job(cloud, local, out if resume else None, group, version, archive, models, image, settings, pack.value)
         if models and isolated: archive = _build_archive(Path(stack.enter_context(tempfile.TemporaryDirectory())), models, isolated)
         if dry_run:
             ready = stack.enter_context(chosen_archive(cloud, chosen, archive))
@@ -378,7 +383,7 @@ def endpoints(
 
 # %% ../../nbs/cli/09_cloud.ipynb #33e1d70b
 @commands.command(help=with_example(
-    'List recent transform jobs with duration and estimated cost, or the failures of one.', 'fea jobs --days 30'))
+    'List recent transform and processing jobs with duration and estimated cost, or the failures of one.', 'fea jobs --days 30'))
 def jobs(
     job:Annotated[str|None, typer.Argument(help='Show the failed files of this job.', show_default=False)]=None, # Which
     everyone:Annotated[bool, typer.Option('--all', help='Also jobs of the account that are not of fea.')]=False, # Whose
@@ -391,5 +396,5 @@ def jobs(
     from fea.aws.cost import read_prices
     from fea.aws.monitoring import failed_files, recent_jobs
     cloud = connect_place(bucket, region)
-    if job: print_table(failed_files(cloud, job), f'{job}: no failed file in its log')
-    else: print_table(recent_jobs(cloud, days, everyone, prices=read_prices(prices)), f'no transform job of fea in the last {days:g} days')
+    if job: print_table(failed_files(cloud, job), f'{job}: no file is known to have failed')
+    else: print_table(recent_jobs(cloud, days, everyone, prices=read_prices(prices)), f'no job of fea in the last {days:g} days')

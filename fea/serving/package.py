@@ -114,7 +114,7 @@ def _imported_names(
 # %% ../../nbs/serving/03_package.ipynb #4c7c1961
 def _shipped_modules(
     package:Path, # Folder of `fea`
-    starts:Sequence[str]=('serving/handler', 'serving/server'), # What the hosts call
+    starts:Sequence[str]=('serving/handler', 'serving/server', 'serving/clips'), # What the hosts call
 )->list[str]: # Sorted, such as `video/sampling`; packages as `video/__init__`
     "The modules that serving imports, directly or through others"
     found, queue = set(), ['__init__', *starts]

@@ -25,6 +25,7 @@ from .containers import Container, LogStream, send_request
 from .endpoints import ENDPOINTS, LocalEndpoint, Reply, call_endpoint, make_endpoint, runtime_error, start_later
 from .jobs import LocalJob, run_local_job
 from .models import connect_services, fetch_model, find_model
+from .processing import LocalProcessing, read_processing_request, run_local_processing
 from .requests import read_request
 
 # %% ../../nbs/standin/06_cloud.ipynb #19fe62f7
@@ -34,6 +35,7 @@ class _Agent:
         self.cloud, self.services = cloud, connect_services(cloud)
         self.folder, self.timeout, self.lock = folder, timeout, RLock()
         self.jobs, self.endpoints, self.threads = dict[str, LocalJob](), dict[str, LocalEndpoint](), list[Thread]()
+        self.processing = dict[str, LocalProcessing]()
         for name in ('models', 'logs'): (folder/name).mkdir(parents=True, exist_ok=True)
 
     def start(self, work:Callable[..., None], *arguments:Any)->Thread:
@@ -45,7 +47,7 @@ class _Agent:
 
     def close(self)->None:
         "End everything that was started, and wait for it"
-        for job in self.jobs.values(): job.stop()
+        for job in (*self.jobs.values(), *self.processing.values()): job.stop()
         for endpoint in self.endpoints.values(): endpoint.stop()
         for thread in self.threads: thread.join()
 
@@ -167,6 +169,58 @@ def _stopping_jobs(
         return EmptyResult()
     return stop_transform_job
 
+# %% ../../nbs/standin/06_cloud.ipynb #902943a8
+def _follow_processing(
+    agent:_Agent, # Runs it
+    job:LocalProcessing, # To be done
+    record:Any, # Of moto
+)->None:
+    "Do a job and write down how it went"
+    outcome = run_local_processing(job)
+    with agent.lock:
+        record.processing_end_time = record.last_modified_time = _utc_now()
+        record.failure_reason, record.exit_message, record.processing_job_status = outcome.reason or None, job.message or None, outcome.status
+
+def _creating_processing(
+    agent:_Agent, # Runs the jobs
+    plain:_Call, # moto's `create_processing_job`
+)->_Call: # Ours
+    "Check the request, let moto write it down, start the job"
+    from moto.sagemaker.exceptions import ResourceInUseException
+
+    def create_processing_job(self:Any)->Any:
+        given, known = json.loads(self.body), self.sagemaker_backend
+        with _as_validation_error():
+            request = read_processing_request(given)
+            _check_instance_type(given['ProcessingResources']['ClusterConfig']['InstanceType'], 'ProcessingInstanceType')
+        with agent.lock:
+            if request.name in known.processing_jobs: raise ResourceInUseException(f'A processing job with the name {request.name} exists already')
+            answer, record = plain(self), known.processing_jobs[request.name]
+            record.processing_job_status, record.processing_end_time, record.processing_start_time = 'InProgress', None, _utc_now()
+            record.processing_resources, record.environment = given['ProcessingResources'], given.get('Environment') # which moto forgets
+            job = agent.processing[request.name] = LocalProcessing(agent.services, agent.folder, request)
+        agent.start(_follow_processing, agent, job, record)
+        return answer
+    return create_processing_job
+
+# %% ../../nbs/standin/06_cloud.ipynb #cc12db2d
+def _stopping_processing(
+    agent:_Agent, # Runs the jobs
+)->_Call: # `stop_processing_job`, instead of moto's
+    "Stop a job that runs"
+    from moto.core.responses import EmptyResult
+    from moto.sagemaker.exceptions import ValidationError
+
+    def stop_processing_job(self:Any)->Any:
+        name = json.loads(self.body)['ProcessingJobName']
+        status = self.sagemaker_backend.describe_processing_job(name)['ProcessingJobStatus'] # refuses one that is not there
+        with agent.lock:
+            if status != 'InProgress': raise ValidationError(f'The request was rejected because the processing job is in status {status}.')
+            self.sagemaker_backend.processing_jobs[name].processing_job_status = 'Stopping'
+        agent.start(agent.processing[name].stop)
+        return EmptyResult()
+    return stop_processing_job
+
 # %% ../../nbs/standin/06_cloud.ipynb #2c8f036c
 def _creating_endpoints(
     agent:_Agent, # Runs the endpoints
@@ -219,6 +273,7 @@ def _imitating(
     def dispatch(self:Any, request:Any, *_:Any, **__:Any)->Reply:
         return _answer_runtime(agent, request.path, request.headers, request.get_data())
     ours = {'create_transform_job': _creating_jobs(agent, calls.create_transform_job), 'stop_transform_job': _stopping_jobs(agent),
+            'create_processing_job': _creating_processing(agent, calls.create_processing_job), 'stop_processing_job': _stopping_processing(agent),
             'create_endpoint': _creating_endpoints(agent, calls.create_endpoint), 'delete_endpoint': _deleting_endpoints(agent, calls.delete_endpoint)}
     with ExitStack() as stack:
         for name, call in ours.items(): stack.enter_context(patch.object(calls, name, call, create=True))

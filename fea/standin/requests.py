@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['MIB', 'TO_AWS', 'TransformRequest', 'read_request', 'TransferSettings', 'resolve_settings', 'batch_environment',
-           'InputObject', 'read_manifest', 'find_objects', 'deal_out', 'make_payloads']
+           'InputObject', 'read_manifest', 'Addressed', 'find_objects', 'deal_out', 'make_payloads']
 
 # %% ../../nbs/standin/01_requests.ipynb #8f621a2e
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from ..aws.session import asking, split_address
 from ..core.errors import InputError
@@ -145,9 +145,16 @@ def read_manifest(
     return first['prefix'], names
 
 # %% ../../nbs/standin/01_requests.ipynb #54d6706a
+class Addressed(Protocol):
+    "What names objects in S3, such as a `TransformRequest`"
+    @property
+    def kind(self)->str: "'S3Prefix' or 'ManifestFile'"
+    @property
+    def url(self)->str: "Of the prefix or of the manifest"
+
 def find_objects(
     s3:Any, # A client
-    request:TransformRequest, # With a prefix or a manifest
+    request:Addressed, # With a prefix or a manifest
 )->list[InputObject]: # In the order of keys, or of the manifest; those that end with '/' are folders and left out
     "What a job has to read; raises `InputError` if there is nothing"
     bucket, key = split_address(request.url)
