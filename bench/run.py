@@ -141,7 +141,45 @@ def start(frames: int, quick: bool) -> None:
     for (name, r), aim in zip(results.items(), ('', 0.3, 0.5), strict=True): print(f"| {name} | {middle(r, 'wall'):.2f} | {aim} |")
 
 
-SECTIONS = {f.__name__: f for f in (sampling, everyframe, jobs, memory, start)}
+PARTS = """
+import sys, time
+from statistics import median
+from fea.faces.detection import FaceDetector
+from fea.faces.geometry import measure_face, measure_geometry
+from fea.faces.mesh import FaceMesh
+from fea.video.sources import read_frames
+image, mesher = next(f.image for f in read_frames(sys.argv[1], 1.)), FaceMesh()
+face = FaceDetector().detect(image)[0]
+mesh = mesher.locate(image, face)
+parts = {'points, a new face': lambda: mesher.locate(image, face), 'points, a face of the frame before': lambda: mesher.locate(image, face, mesh),
+         'pose, eyes, mouth': lambda: measure_geometry(mesh, face), 'blendshapes': lambda: mesher.blendshapes(mesh),
+         'all, as in a timeline': lambda: measure_face(mesher, image, face), 'all, and blendshapes': lambda: measure_face(mesher, image, face, True)}
+for name, part in parts.items():
+    part()
+    taken = []
+    for _ in range(int(sys.argv[2])):
+        began = time.process_time()
+        part()
+        taken.append(time.process_time() - began)
+    print(f'{name}\t{1000 * median(taken)}')
+"""
+
+
+def geometry(frames: int, quick: bool) -> None:
+    "What the geometry of the face costs: each part on one thread, and the whole command with it and without"
+    path = clip(250, 1 if quick else 5, frames)
+    printed = run(sys.executable, '-c', PARTS, HERE.parent/'samples'/'sample.mp4', '3' if quick else '50')['out'].splitlines()
+    print('\n### Geometry of the face\n\n| part, one thread | ms CPU a face |\n|---|---|')
+    for name, cost in (line.split('\t') for line in printed): print(f'| {name} | {float(cost):.2f} |')
+    print('\n| stills a second | with, wall s | without, wall s | ratio by wall | with, CPU s | without, CPU s | ratio by CPU |\n|---|---|---|---|---|---|---|')
+    for rate in ('1', '5'):
+        results = in_turns(1 if quick else 3, {how: lambda how=how, rate=rate: analyze(path, rate, how) for how in ('--geometry', '--no-geometry')})
+        w, c = ([middle(r, key) for r in results.values()] for key in ('wall', 'cpu'))
+        print(f'| {rate} | {w[0]:.1f} | {w[1]:.1f} | **{w[0]/w[1]:.2f}** | {c[0]:.1f} | {c[1]:.1f} | {c[0]/c[1]:.2f} |')
+    print('\nAim: at most 1.15 by wall.', flush=True)
+
+
+SECTIONS = {f.__name__: f for f in (sampling, everyframe, jobs, memory, start, geometry)}
 
 if __name__ == '__main__':
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted(path.relative_to(ROOT/'nbs').with_suffix('').as_posix() for pattern in ('0[1-9]_*.ipynb', 'tutorials/*.ipynb')
     for path in (ROOT/'nbs').glob(pattern))
 OF_VIDEOS = ['01_extract', '02_batch_transform', '03_local_inference'] # take a video, or a folder of them
-OF_A_VIDEO = ['tutorials/one_viewer', 'tutorials/sagemaker']
+OF_A_VIDEO = ['tutorials/one_viewer', 'tutorials/sagemaker', 'tutorials/what_a_face_does']
 RESULT = 'emotion_predictions_with_timestamps.csv'
 pytestmark = pytest.mark.timeout(600)
 

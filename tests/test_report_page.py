@@ -11,7 +11,9 @@ import pytest
 
 from fea.core.tables import format_table
 from fea.faces.detection import Face
+from fea.faces.geometry import Pose, rotation_of
 from fea.local_inference import analyze
+from fea.report.heads import head_lines
 from fea.report.page import write_report
 from fea.timeline.table import check_timeline, make_timeline, read_csv, timeline_row
 
@@ -380,3 +382,34 @@ def test_a_photo_is_shown_with_its_faces(open_page, seen):
     assert page.locator('#photo').evaluate('image => image.naturalWidth') == 640
     wait(page, "document.querySelectorAll('#boxes div').length === 2")
     for absent in ('#moment', '#closer', '#heat', '#smooth', '#head', 'video'): assert page.locator(absent).count() == 0, absent
+
+
+def test_a_head_turns_with_the_video(open_page, seen, report):
+    "The nose's line in the page lies where the pose of the table says; without geometry there is no head"
+    timeline = analyze(SAMPLE, 5, progress=False)
+    page = open_page(seen/'video.html', [SAMPLE])
+    wait_for_video(page)
+    lines = 'all => all.map(line => ["x1", "y1", "x2", "y2"].map(name => Number(line.getAttribute(name))))'
+    for seconds in (1., 10.):
+        click_at(page, seconds + .05)
+        moment(page)
+        rows = timeline[(timeline.time.sub(seconds).abs() < 1e-6) & timeline.yaw.notna()].sort_values('face')
+        shown = page.locator('.turning .points-to').evaluate_all(lines)
+        assert len(rows) and len(shown) == len(rows)
+        for line, pose in zip(shown, rows.itertuples(), strict=True):
+            turned = np.array(head_lines()['nose']) @ rotation_of(Pose(pose.yaw, pose.pitch, pose.roll)).T
+            assert line == pytest.approx([turned[0, 0], -turned[0, 1], turned[1, 0], -turned[1, 1]], abs=.03)
+            assert f'face {pose.face}\nyaw {round(pose.yaw)}°'.replace('-', '−') in page.locator('.turning').all_inner_texts()[int(pose.face) - 1]
+    click_at(page, 1.05)
+    moment(page)
+    assert page.locator('.turning').nth(1).inner_text() == 'face 2\nno pose'
+    for mode, colour in (('head', [11, 95, 174, 255]), ('mouth', [11, 95, 174, 255])):
+        page.locator(f'input[value={mode}]').check()
+        assert page.locator('#legend input').first.is_disabled()
+        found = page.evaluate("""() => { const canvas = document.querySelector('.uplot canvas');
+            const all = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data, seen = new Set();
+            for (let i = 0; i < all.length; i += 4) seen.add([...all.slice(i, i + 4)].join());
+            return [...seen]; }""")
+        assert ','.join(map(str, colour)) in found
+    old = open_page(report, [SAMPLE])
+    assert old.locator('.turning').count() == 0 and old.locator('input[value=head]').count() == 0

@@ -2,12 +2,15 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from test_report_page import SAMPLE, browser, open_page, wait # noqa: F401
 
 from fea.report.sections import make_section
 from fea.study.run import run_study
 from fea.study.simulation import simulate_study
+from fea.timeline.table import GEOMETRY_COLUMNS
 
 BAD = '</script><script>document.title = "owned"</script>'
 
@@ -17,6 +20,10 @@ def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp('study')
     shutil.copy(SAMPLE, folder/'a film #1.mp4')
     manifest = simulate_study(folder, 8, {'calm': (), BAD: [(8, .3)]}, groups={'group_city': ['Lyon', '<b>Graz</b>']}, duration=12.)
+    for file in (folder/'synthetic_timelines').glob('*.csv'): # heads that turn by 20 degrees in the ninth second
+        timeline = pd.read_csv(file)
+        geometry = dict.fromkeys(GEOMETRY_COLUMNS, .5) | {'yaw': np.where((timeline.time >= 8) & (timeline.time < 9), 25., 5.)}
+        timeline.assign(**{name: np.where(timeline.face.notna(), value, np.nan) for name, value in geometry.items()}).to_csv(file, index=False)
     (folder/'scenes.csv').write_text(f'stimulus,start,end,label\n"{BAD.replace(chr(34), chr(34)*2)}",0,6,<i>opening</i>\n')
     run_study(manifest, folder/'out', segments=folder/'scenes.csv', films={BAD: folder/'a film #1.mp4'}, more={'seen': make_section(BAD, BAD)}, progress=False)
     return folder
@@ -64,6 +71,15 @@ def test_any_curve_and_groups_everywhere(page):
     click_at(page, 4.5, film=0)
     assert '<b>Graz</b> 0.' in said(page, 0) and 'Lyon 0.' in said(page, 0)
     assert page.locator('ul.legend').first.locator('li').all_inner_texts() == ['<b>Graz</b>', 'Lyon']
+
+
+def test_heads_have_curves_too(page):
+    page.locator('[data-choice=measure]').first.select_option('yaw')
+    click_at(page, 8.5)
+    assert said(page).startswith('8 s to 9 s: Head: yaw, degrees 20.00')
+    assert page.locator('canvas[data-role=grid]').nth(1).is_hidden()
+    page.locator('[data-choice=measure]').first.select_option('p_happy')
+    assert page.locator('canvas[data-role=grid]').nth(1).is_visible()
 
 
 def test_smoothing_keeps_the_numbers(page):

@@ -74,10 +74,11 @@ function soften(curve, values) { // of each spell by itself, so that nothing is 
         while (to + 1 < soft.length && curve.rows[to + 1] >= 0) to++;
         const rows = [...new Set(curve.rows.slice(from, to + 1))], times = rows.map((row) => D.times[D.still[row]]);
         const means = new Map();
-        for (let i = 0, low = 0, high = 0, sum = 0; i < rows.length; i++) {
-            while (high < rows.length && times[high] <= times[i] + HALF + 1e-6) sum += values[rows[high++]];
-            while (times[low] < times[i] - HALF - 1e-6) sum -= values[rows[low++]];
-            means.set(rows[i], sum / (high - low));
+        const known = (row) => values[row] === null ? 0 : 1; // a face may be judged and yet too small for its mouth
+        for (let i = 0, low = 0, high = 0, sum = 0, count = 0; i < rows.length; i++) {
+            for (; high < rows.length && times[high] <= times[i] + HALF + 1e-6; high++) { sum += values[rows[high]]; count += known(rows[high]); }
+            for (; times[low] < times[i] - HALF - 1e-6; low++) { sum -= values[rows[low]]; count -= known(rows[low]); }
+            means.set(rows[i], known(rows[i]) ? sum / count : null);
         }
         for (let i = from; i <= to; i++) soft[i] = means.get(curve.rows[i]);
         from = to;
@@ -85,13 +86,22 @@ function soften(curve, values) { // of each spell by itself, so that nothing is 
     return soft;
 }
 
+const LINES = { // what is no share of the labels: columns, names, lines
+    valence: [['valence', 'valence', [], '--ink'], ['expressiveness', 'expressiveness', [6, 3], '--ink']],
+    head: [['yaw', 'yaw', [], '--first'], ['pitch', 'pitch', [6, 3], '--second'], ['roll', 'roll', [2, 2], '--third']],
+    mouth: [['mouth_opening', 'opening', [], '--first'], ['mouth_width', 'width', [6, 3], '--second']],
+};
+const largest = (names) => names.reduce((most, name) => (column[name] ?? []).reduce((a, v) => Math.max(a, Math.abs(v ?? 0)), most), 0);
+const HEAD = Math.max(30, 10 * Math.ceil(largest(['yaw', 'pitch', 'roll']) / 10)), MOUTH = Math.max(1, Math.ceil(5 * largest(['mouth_opening', 'mouth_width'])) / 5);
+const SPANS = {stack: [0, 1], lines: [0, 1], valence: [-1, 1], head: [-HEAD, HEAD], mouth: [0, MOUTH]}; // ends of the scale; above it the strip of labels
+const labelled = () => state.mode === 'stack' || state.mode === 'lines';
+
 function seriesOf(curve) {
     const pick = (values) => state.smooth ? soften(curve, values) : curve.rows.map((row) => row < 0 ? null : values[row]);
     const stepped = uPlot.paths.stepped({align: 1});
     const common = {paths: stepped, points: {show: false}, spanGaps: false};
-    if (state.mode === 'valence') {
-        return [['valence', 'valence', []], ['expressiveness', 'expressiveness', [6, 3]]].map(([name, label, dash]) => (
-            {data: pick(column[name]), series: {...common, label, dash, width: 1.6, stroke: () => css('--ink')}}));
+    if (LINES[state.mode]) {
+        return LINES[state.mode].map(([name, label, dash, colour]) => ({data: pick(column[name]), series: {...common, label, dash, width: 1.6, stroke: () => css(colour)}}));
     }
     const shown = D.emotions.map((emotion, i) => ({...emotion, dash: DASHES[i], values: pick(column[emotion.column])}))
         .filter((emotion) => !state.hidden.has(emotion.name));
@@ -137,13 +147,13 @@ function paintGround(u, runs) {
 
 function paintLabels(u, face, runs) {
     const colours = Object.fromEntries(D.emotions.map((emotion) => [emotion.name, emotion.colour]));
-    const [low, high] = state.mode === 'valence' ? [u.scales.y.max - .2, u.scales.y.max - .01] : STRIP;
+    const [bottom, top] = SPANS[state.mode], [low, high] = labelled() ? STRIP : [top + .02 * (top - bottom), top + .115 * (top - bottom)];
     inside(u, (ctx, x, y) => {
         for (const [start, end, emotion] of runs) {
             ctx.fillStyle = colours[emotion];
             ctx.fillRect(x(start), y(high), Math.max(x(end) - x(start), 1), y(low) - y(high));
         }
-        if (state.mode === 'valence') return;
+        if (!labelled()) return;
         const size = 5 * devicePixelRatio;
         ctx.setLineDash([]);
         ctx.lineWidth = devicePixelRatio;
@@ -164,13 +174,13 @@ function draw(figure) {
     const face = Number(figure.dataset.face), holder = figure.querySelector('.plot'), curve = curves(face), lines = seriesOf(curve);
     const axis = {stroke: () => css('--ink'), grid: {stroke: () => css('--grid'), width: 1}, ticks: {stroke: () => css('--grid'), width: 1},
                   font: '12px system-ui, sans-serif'};
-    const valence = state.mode === 'valence';
+    const [bottom, top] = SPANS[state.mode], high = labelled() ? TOP : top + .12 * (top - bottom);
     const u = new uPlot({
         width: holder.clientWidth || 300, height: 150, legend: {show: false}, padding: [6, 26, 0, 0],
-        scales: {x: {time: false, range: () => state.range}, y: {range: () => valence ? [-1, 1.24] : [0, TOP]}},
+        scales: {x: {time: false, range: () => state.range}, y: {range: () => [bottom, high]}},
         axes: [
             {...axis, size: 28, space: 64, incrs: INCREMENTS, values: (_, ticks) => ticks.map((time) => N > 1 ? tickText(time) : '')},
-            {...axis, size: 34, splits: () => valence ? [-1, 0, 1] : [0, .5, 1], values: (_, ticks) => ticks.map((t) => String(t))},
+            {...axis, size: 34, splits: () => [bottom, (bottom + top) / 2, top], values: (_, ticks) => ticks.map((t) => String(t).replace('-', '−'))},
         ],
         series: [{}, ...lines.map((line) => line.series)],
         cursor: {sync: {key: 'fea'}, points: {show: false}, y: false, drag: {x: true, y: false, setScale: false}, bind: {dblclick: () => () => zoom(BEGIN, END)}},
@@ -295,6 +305,24 @@ function describe(still) {
         }
         return item;
     }));
+    turnHeads(still);
+}
+
+// ---- heads that turn
+const turning = [...document.querySelectorAll('[data-head]')];
+const several = new Set(column.face.filter((face) => face !== null)).size > 1;
+const degrees = (value) => `${Math.round(value)}°`.replace('-0°', '0°').replace('-', '−');
+
+function turnHeads(still) {
+    for (const box of turning) {
+        const face = Number(box.dataset.head), svg = box.querySelector('svg'), text = box.querySelector('span');
+        const row = rowsAt[still].find((r) => column.face[r] === face && column.yaw[r] !== null), name = several ? [`face ${face}`] : [];
+        if (row === undefined) svg.replaceChildren();
+        else turnHead(svg, D.head, {yaw: column.yaw[row], pitch: column.pitch[row], roll: column.roll[row], opening: column.mouth_opening[row]});
+        const said = row === undefined ? ['no pose'] : ['yaw', 'pitch', 'roll'].map((angle) => `${angle} ${degrees(column[angle][row])}`);
+        text.textContent = [...name, ...said].join('\n');
+        svg.setAttribute('aria-label', `Head of face ${face}: ${said.join(', ')}`);
+    }
 }
 
 function moveTo(still, seek) {
@@ -371,7 +399,7 @@ function download() {
 // ---- start
 function start() {
     for (const input of document.querySelectorAll('input[name=mode]')) {
-        input.addEventListener('change', () => { state.mode = input.value; $('legend').disabled = input.value === 'valence'; drawAll(); });
+        input.addEventListener('change', () => { state.mode = input.value; $('legend').disabled = !labelled(); drawAll(); });
     }
     for (const input of document.querySelectorAll('#legend input')) {
         input.addEventListener('change', () => { if (input.checked) state.hidden.delete(input.value); else state.hidden.add(input.value); drawAll(); });

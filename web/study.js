@@ -32,7 +32,7 @@ function smoothed(values) { // centred moving average of what is there; a gap st
 }
 
 const groupsOf = (film) => (film.splits.find(({split}) => split === state.split) ?? film.splits[0]).groups;
-const colourOf = (i, alone) => alone && state.measure !== 'valence' && state.measure !== 'expressiveness' ? COLOUR[state.measure]
+const colourOf = (i, alone) => alone && state.measure.startsWith('p_') ? COLOUR[state.measure]
     : GROUPS[dark.matches ? 'dark' : 'light'][alone && state.measure === 'expressiveness' ? 1 : i];
 
 function limits() { // one scale for all films

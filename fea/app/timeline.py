@@ -13,16 +13,19 @@ import numpy as np
 
 from ..core.errors import InputError
 from ..emotions import EMOTIONS, EMOTION_TABLE, P_COLUMNS
-from ..timeline.table import format_timestamp
+from ..report.heads import head_lines
+from ..timeline.table import format_timestamp, has_geometry
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # %% ../../nbs/app/01_timeline.ipynb #e4dfc079
+_MOVES = ('yaw', 'pitch', 'roll', 'mouth_opening', 'mouth_width')
+
 def _group_stills(
     timeline:'pd.DataFrame', # A timeline
     points:int=500, # Groups at most
-)->'tuple[pd.DataFrame, np.ndarray]': # Mean probabilities by face and group; edges of the groups, one more than groups, s
+)->'tuple[pd.DataFrame, np.ndarray]': # Means of probabilities, head and mouth by face and group; edges of the groups, one more than groups, s
     "Neighbouring stills, averaged"
     times = timeline.drop_duplicates('frame').time.to_numpy()
     size = max(1, -(-len(times) // points))
@@ -30,7 +33,8 @@ def _group_stills(
     edges = np.append(times[::size], times[-1] + step)
     seen = timeline[timeline.emotion.notna()]
     group = np.searchsorted(times, seen.time.to_numpy(), side='right') - 1
-    return seen.groupby([seen.face.astype(int), group // size])[list(P_COLUMNS)].mean(), edges
+    columns = [*P_COLUMNS, *(_MOVES if has_geometry(timeline) else ())]
+    return seen.groupby([seen.face.astype(int), group // size])[columns].mean(), edges
 
 # %% ../../nbs/app/01_timeline.ipynb #4535b157
 def _face_panel(
@@ -47,6 +51,29 @@ def _face_panel(
     best = levels.argmax(axis=1)
     return {'paths': paths, 'starts': edges[groups].round(3).tolist(), 'ends': edges[groups + 1].round(3).tolist(), 'best': best.tolist(),
             'share': (100 * levels.max(axis=1)).round().astype(int).tolist()}
+
+# %% ../../nbs/app/01_timeline.ipynb #e9dc5390
+_WIDEST = 1.4 # Eye distances, top of the panel of the mouth
+
+def _move_panel(
+    moves:np.ndarray, # Of `_MOVES`, shape (n, 5); `nan` where not measured
+    groups:np.ndarray, # Numbers of their groups, rising
+    edges:np.ndarray, # Of all groups, s
+    most:float, # Degrees at the top of the panel of the head
+)->dict[str, Any]: # `lines` (a path for each of `_MOVES`) and, by group, `poses` (yaw, pitch, roll, opening; None where not measured)
+    "What the browser needs to draw the head and the mouth of one face"
+    scaled = 1000 * (edges - edges[0]) / (edges[-1] - edges[0])
+    left, right, lines = scaled[groups], scaled[groups + 1], list[str]()
+    for column, name in enumerate(_MOVES):
+        values = moves[:, column]
+        height = (50 - 50 * values / most if name in _MOVES[:3] else 100 - 100 * values / _WIDEST).clip(0, 100)
+        path = list[str]()
+        for i in np.flatnonzero(np.isfinite(values)):
+            goes_on = i > 0 and groups[i] == groups[i - 1] + 1 and np.isfinite(values[i - 1])
+            path.append(f'V{height[i]:.1f}H{right[i]:.1f}' if goes_on else f'M{left[i]:.1f} {height[i]:.1f}H{right[i]:.1f}')
+        lines.append(''.join(path))
+    poses = [[None if np.isnan(v) else round(float(v), 2) for v in row] if np.isfinite(row[0]) else None for row in moves[:, :4]]
+    return {'lines': lines, 'poses': poses}
 
 # %% ../../nbs/app/01_timeline.ipynb #68a4dd64
 _STEPS = (.1, .2, .5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400) # s
@@ -70,10 +97,16 @@ def timeline_view(
     grouped, edges = _group_stills(timeline)
     faces = grouped.index.get_level_values(0)
     longest = sorted(faces.value_counts().index[:most])
-    panels = [{'face': int(face), **_face_panel(grouped.loc[face].to_numpy(), grouped.loc[face].index.to_numpy(), edges)} for face in longest]
+    measured = _MOVES[0] in grouped and bool(grouped[_MOVES[0]].notna().any())
+    most_turned = max(30., 10 * np.ceil(np.nanmax(np.abs(grouped[list(_MOVES[:3])].to_numpy(float))) / 10)) if measured else 30.
+    def panel(face:int)->dict[str, Any]: # of one face
+        rows, groups = grouped.loc[face], grouped.loc[face].index.to_numpy()
+        moves = _move_panel(rows[list(_MOVES)].to_numpy(float), groups, edges, most_turned) if measured else None
+        return {'face': int(face), **_face_panel(rows[list(P_COLUMNS)].to_numpy(), groups, edges), 'moves': moves}
+    panels = [panel(face) for face in longest]
     ticks = [{'time': t, 'label': format_timestamp(t, milliseconds=t % 1 > 0)} for t in _tick_times(float(edges[0]), float(edges[-1]))]
-    return {'start': float(edges[0]), 'end': float(edges[-1]), 'panels': panels, 'faces': faces.nunique(), 'ticks': ticks,
-            'names': list(EMOTIONS), 'colours': [emotion.colour for emotion in EMOTION_TABLE]}
+    return {'start': float(edges[0]), 'end': float(edges[-1]), 'panels': panels, 'head': head_lines() if measured else None, 'turned': float(most_turned),
+            'faces': faces.nunique(), 'ticks': ticks, 'names': list(EMOTIONS), 'colours': [emotion.colour for emotion in EMOTION_TABLE]}
 
 # %% ../../nbs/app/01_timeline.ipynb #b0606ca4
 TIMELINE_CSS = """
@@ -84,6 +117,17 @@ TIMELINE_CSS = """
 .timeline .face { padding: .4rem 0 0 .4rem; }
 .timeline svg { display: block; width: 100%; height: 84px; border-radius: 3px;
   background: repeating-linear-gradient(135deg, var(--st-border-color, #8884) 0 1px, transparent 1px 7px), var(--st-secondary-background-color); }
+.timeline svg.moves { height: 48px; background: var(--st-secondary-background-color); }
+.timeline .moves path { fill: none; stroke: var(--st-text-color); stroke-width: 1.5px; vector-effect: non-scaling-stroke; }
+.timeline .moves .dashed { stroke-dasharray: 6 3; }
+.timeline .moves .dotted { stroke-dasharray: 2 2; }
+.timeline .heads { display: flex; flex-wrap: wrap; gap: .25rem 1rem; }
+.timeline .heads div { display: flex; align-items: center; gap: .4rem; font-size: .75rem; line-height: 1.25; white-space: pre-line;
+  font-variant-numeric: tabular-nums; }
+.timeline .heads svg { width: 4.2rem; height: 4.2rem; background: none; }
+.timeline .heads path, .timeline .heads circle { fill: none; stroke: var(--st-text-color); stroke-width: .45; stroke-linejoin: round; }
+.timeline .heads .skull, .timeline .heads .face { fill: var(--st-secondary-background-color); }
+.timeline .heads .points-to { stroke: var(--st-primary-color); stroke-width: 1; stroke-linecap: round; }
 .timeline .line { position: absolute; top: 0; bottom: 0; width: 2px; margin-left: -1px; background: var(--st-text-color); pointer-events: none; }
 .timeline .ticks { position: relative; height: 1.5em; font-size: .75rem; font-variant-numeric: tabular-nums; margin-top: .25rem; }
 .timeline .ticks span { position: absolute; transform: translateX(-50%); white-space: nowrap; }
@@ -105,15 +149,25 @@ export default function ({ data, parentElement }) {
   root.replaceChildren()
   const add = (parent, tag, name, text) => {
     const e = document.createElement(tag); e.className = name; e.textContent = text || ''; return parent.appendChild(e) }
-  const said = add(root, 'div', 'said'), plots = add(root, 'div', 'plots')
+  const said = add(root, 'div', 'said'), heads = data.head ? add(root, 'div', 'heads') : null, plots = add(root, 'div', 'plots')
   const length = data.end - data.start
   for (const panel of data.panels) {
     add(plots, 'div', 'face', data.panels.length > 1 || data.faces > 1 ? `Face ${panel.face}` : '')
-    const svg = plots.appendChild(document.createElementNS(SVG, 'svg'))
-    for (const [key, value] of Object.entries({ viewBox: '0 0 1000 100', preserveAspectRatio: 'none', 'aria-hidden': 'true', 'shape-rendering': 'crispEdges' }))
-      svg.setAttribute(key, value)
-    panel.paths.forEach((d, i) => { const path = svg.appendChild(document.createElementNS(SVG, 'path'))
-      path.setAttribute('d', d); path.setAttribute('fill', data.colours[i]) })
+    const open = name => { const svg = plots.appendChild(document.createElementNS(SVG, 'svg'))
+      for (const [key, value] of Object.entries({ class: name, viewBox: '0 0 1000 100', preserveAspectRatio: 'none', 'aria-hidden': 'true',
+        'shape-rendering': 'crispEdges' })) svg.setAttribute(key, value)
+      return svg }
+    const trace = (svg, d, key, value) => { const path = svg.appendChild(document.createElementNS(SVG, 'path'))
+      path.setAttribute('d', d); path.setAttribute(key, value) }
+    const svg = open('labels')
+    panel.paths.forEach((d, i) => trace(svg, d, 'fill', data.colours[i]))
+    if (!panel.moves) continue
+    add(plots, 'div', 'face', `Head: yaw (solid), pitch (dashed), roll (dotted), ±${data.turned}°`)
+    const head = open('moves'), dashes = ['', 'dashed', 'dotted', '', 'dashed']
+    panel.moves.lines.slice(0, 3).forEach((d, i) => trace(head, d, 'class', dashes[i]))
+    add(plots, 'div', 'face', 'Mouth: opening (solid) and width (dashed), up to 1.4 eye distances')
+    const mouth = open('moves')
+    panel.moves.lines.slice(3).forEach((d, i) => trace(mouth, d, 'class', dashes[i + 3]))
   }
   if (!data.panels.length) { said.textContent = 'No face was found, or none large enough to be read.'; return }
   const line = add(plots, 'div', 'line'), ticks = add(root, 'div', 'ticks'), legend = add(root, 'div', 'legend')
@@ -124,6 +178,17 @@ export default function ({ data, parentElement }) {
   data.names.forEach((name, i) => add(legend, 'span', '', name).style.setProperty('--colour', data.colours[i]))
   add(legend, 'span', 'unseen', 'not seen')
   const video = () => document.querySelector('[data-testid="stVideo"]')
+  const turning = heads ? data.panels.filter(p => p.moves).slice(0, 3).map(p => {
+    const box = add(heads, 'div', ''), svg = box.appendChild(document.createElementNS(SVG, 'svg'))
+    svg.setAttribute('viewBox', '-15 -15 30 30'); svg.setAttribute('role', 'img')
+    return { p, svg, text: add(box, 'span', '') } }) : []
+  const turn = time => { for (const { p, svg, text } of turning) {
+    const i = p.starts.findIndex((s, k) => s <= time + 1e-3 && time < p.ends[k]), pose = i < 0 ? null : p.moves.poses[i]
+    if (pose) turnHead(svg, data.head, { yaw: pose[0], pitch: pose[1], roll: pose[2], opening: pose[3] }); else svg.replaceChildren()
+    const words = pose ? ['yaw', 'pitch', 'roll'].map((name, k) => `${name} ${Math.round(pose[k])}°`) : ['no pose']
+    text.textContent = [...(data.faces > 1 ? [`face ${p.face}`] : []), ...words].join('\\n')
+    svg.setAttribute('aria-label', `Head of face ${p.face}: ${words.join(', ')}`)
+  } }
   let at = -1
   const show = time => {
     at = time
@@ -131,6 +196,7 @@ export default function ({ data, parentElement }) {
     const words = data.panels.map(p => { const i = p.starts.findIndex((s, k) => s <= time + 1e-3 && time < p.ends[k])
       return (data.faces > 1 ? `face ${p.face}: ` : '') + (i < 0 ? 'not seen' : `${data.names[p.best[i]]} ${p.share[i]} %`) })
     said.textContent = `${clock(time)}  ${words.join(' · ')}`
+    turn(time)
     plots.setAttribute('aria-valuenow', time.toFixed(1)); plots.setAttribute('aria-valuetext', said.textContent)
   }
   const go = time => { const v = video(), to = Math.min(Math.max(time, data.start), data.end); if (v) v.currentTime = Math.min(to, v.duration || to); show(to) }

@@ -197,7 +197,8 @@ def _list_clips(
 def _timeline_component()->Callable[..., Any]: # Called with `data` and `key`
     "The drawing as a part of Streamlit's page"
     from streamlit.components.v2 import component
-    return component('fea_timeline', html='<div class="timeline"></div>', css=TIMELINE_CSS, js=TIMELINE_JS)
+    from fea.report.html import web_file
+    return component('fea_timeline', html='<div class="timeline"></div>', css=TIMELINE_CSS, js=web_file('heads.js').read_text('utf-8') + TIMELINE_JS)
 
 # %% ../../nbs/app/05_views.ipynb #b3801f95
 def _show_clip(

@@ -26,6 +26,7 @@ from ..core.files import refuse_existing, replace_file, source_checksum
 from ..core.models import model_folders
 from ..emotions import EMOTIONS, EMOTION_TABLE, MEANING
 from ..faces.quality import QUALITY_TABLE, format_figure, quality_notes, quality_summary, recorded
+from .heads import head_lines
 from .html import draw_versions, flatten_facts, format_percent, render_page
 from .plots import draw_geometry, has_geometry, label_shares, plot_timeline, source_name, split_spells
 from .thumbnails import Thumbnails, make_thumbnails, photo_of
@@ -149,7 +150,7 @@ def _page_data(
     return {'emotions': [{'name': e.name, 'colour': e.colour, 'column': e.column} for e in EMOTION_TABLE],
             'times': spans.start.tolist(), 'end': float(spans.end.iloc[-1]), 'milliseconds': fractions,
             'columns': [str(c) for c in timeline.columns], 'values': [_plain_values(timeline[c]) for c in timeline.columns],
-            'still': pd.factorize(timeline.frame)[0].tolist(), 'size': _shown_size(timeline),
+            'still': pd.factorize(timeline.frame)[0].tolist(), 'size': _shown_size(timeline), 'head': head_lines() if has_geometry(timeline) else None,
             'peaks': peaks[['face', 'emotion', 'time']].to_dict('records')}
 
 # %% ../../nbs/report/04_page.ipynb #eb2476f1
@@ -274,7 +275,14 @@ def _printed_picture(
     return f'data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}'
 
 # %% ../../nbs/report/04_page.ipynb #534274dc
-_MOST_HEADS = 2 # Faces whose geometry is drawn; the table holds all
+_MOST_HEADS, _MOST_TURNING = 2, 3 # Faces whose curves are printed; whose heads turn beside the video; the table holds all
+
+def _turning_heads(
+    timeline:pd.DataFrame, # A timeline
+)->list[int]: # Track numbers, rising; empty without geometry
+    "The faces whose heads are drawn: those measured in the most stills"
+    if not has_geometry(timeline): return []
+    return sorted(int(face) for face in timeline[timeline.yaw.notna()].face.value_counts().index[:_MOST_TURNING])
 
 def _geometry_values(
     timeline:pd.DataFrame, # A timeline
@@ -297,7 +305,8 @@ def _page_values(
     peaks, summary = find_peaks(timeline), quality_summary(timeline, quality)
     numbers = sorted(int(face) for face in timeline.face.dropna().unique())
     return {'emotions': EMOTIONS, 'ended': recorded(timeline, 'reason'), 'tiles': _summary_tiles(timeline, summary, len(peaks)),
-            'faces': _face_rows(timeline), 'heads': _geometry_values(timeline), 'printed': _printed_picture(timeline), 'stills': timeline.frame.nunique(),
+            'faces': _face_rows(timeline), 'heads': _geometry_values(timeline), 'turning': _turning_heads(timeline),
+            'printed': _printed_picture(timeline), 'stills': timeline.frame.nunique(),
             'panels': [_panel_values(timeline, face, pictures.faces.get(face, '')) for face in _shown_faces(timeline)],
             'pictures': pictures, 'peaks': _peak_values(peaks),
             'quality': _quality_values(summary), 'rows': {'faces': numbers, 'columns': list(map(str, timeline.columns))},
@@ -343,6 +352,6 @@ def write_report(
     player = {'name': shown.name, 'address': _video_address(shown, Path(home or out.parent)/out.name, embed)} if shown else None
     added = more or {}
     others = {'links': [(key, heading) for key, (heading, _) in added.items()], 'sections': [(key, text) for key, (_, text) in added.items()]}
-    page = render_page('report.html', scripts=('uPlot.iife.min.js', 'report.js'), media='data:' if embed else "'self' file:",
+    page = render_page('report.html', scripts=('uPlot.iife.min.js', 'heads.js', 'report.js'), media='data:' if embed else "'self' file:",
                        title=title, player=player, more=others, **_page_values(timeline, quality, shown, pictures))
     return replace_file(out, page)

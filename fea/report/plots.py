@@ -164,14 +164,14 @@ def draw_geometry(
     face:int, # Track number
     narrow:bool=False, # For a phone
     most:int=500, # Points of a curve
-)->Figure: # Pose of the head above, opening of the mouth below
+)->Figure: # Pose of the head above, the mouth below
     "How a head points and a mouth opens over time"
     spans, rows = still_spans(timeline), timeline[timeline.face == face].drop_duplicates('frame').set_index('frame')
-    curves = rows[[name for name, _ in _POSE] + ['mouth_opening']].reindex(spans.index)
+    curves = rows[[name for name, _ in _POSE] + ['mouth_opening', 'mouth_width']].reindex(spans.index)
     group = np.arange(len(spans))//max(1, -(-len(spans)//most))
     curves, time = curves.groupby(group).mean(), spans.start.groupby(group).mean()
     with mpl.rc_context(STYLE):
-        fig, (pose, mouth) = make_panels([1.7, 1.], narrow)
+        fig, (pose, mouth, width) = make_panels([1.7, 1., 1.], narrow)
         for (name, line), colour in zip(_POSE, GROUPS, strict=False):
             pose.plot(time.to_numpy(), curves[name].to_numpy(), linestyle=line, marker='.', ms=2, color=colour, label=name)
         pose.axhline(0, color=FAINT, lw=.7)
@@ -179,7 +179,9 @@ def draw_geometry(
         pose.set_ylim(min(-30, pose.get_ylim()[0]), max(30, pose.get_ylim()[1]))
         pose.legend(loc='upper right', ncols=3, frameon=False)
         mouth.plot(time.to_numpy(), curves.mouth_opening.to_numpy(), marker='.', ms=2, color=FIRST)
-        mouth.set(ylabel='mouth opening', ylim=(0, max(.3, 1.05*np.nanmax(curves.mouth_opening.to_numpy(), initial=0))), xlabel='s from the start')
+        mouth.set(ylabel='mouth opening', ylim=(0, max(.3, 1.05*np.nanmax(curves.mouth_opening.to_numpy(), initial=0))))
+        width.plot(time.to_numpy(), curves.mouth_width.to_numpy(), marker='.', ms=2, color=FIRST)
+        width.set(ylabel='mouth width', ylim=(.4, max(1.2, 1.05*np.nanmax(curves.mouth_width.to_numpy(), initial=0))), xlabel='s from the start')
     return fig
 
 # %% ../../nbs/report/03_plots.ipynb #6a62185c

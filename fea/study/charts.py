@@ -19,15 +19,15 @@ import pandas as pd
 
 from ..core.errors import FeaError, InputError
 from ..emotions import EMOTION_TABLE
-from .curves import MEASURES
-from .plots import LABELS, find_splits, pick_groups
+from .curves import HEAD_MEASURES, MEASURES
+from .plots import HEAD_LABELS, LABELS, find_splits, pick_groups
 from ..video.sources import probe_source, read_frames
 
 if TYPE_CHECKING:
     from fea.study.respondents import Study
 
 # %% ../../nbs/study/13_charts.ipynb #afbe1987
-_COLOURS = {e.column: e.colour for e in EMOTION_TABLE} | {'valence': '#0b5fae', 'expressiveness': '#b4470f'}
+_COLOURS = {e.column: e.colour for e in EMOTION_TABLE} | dict.fromkeys(('valence', *HEAD_MEASURES), '#0b5fae') | {'expressiveness': '#b4470f'}
 
 def _short_numbers(
     values:pd.Series, # Float
@@ -40,7 +40,7 @@ def _curve_values(
 )->dict[str, Any]: # `n`, and by measure mean, lower and upper end
     "The curves of one group"
     by = {str(measure): rows for measure, rows in curves.groupby('measure', sort=False)}
-    return {'n': by[MEASURES[0]].n.astype(int).tolist(), 'curves': {m: [_short_numbers(by[m][c]) for c in ('mean', 'low', 'high')] for m in MEASURES}}
+    return {'n': by[MEASURES[0]].n.astype(int).tolist(), 'curves': {m: [_short_numbers(by[m][c]) for c in ('mean', 'low', 'high')] for m in by}}
 
 def _group_values(
     curves:pd.DataFrame, # Of one stimulus
@@ -158,10 +158,11 @@ def chart_values(
 )->dict[str, Any]: # JSON-able
     "What the script of the page needs"
     settings, packed, films = study.about['settings'], _packed_measures(study), films or {}
-    measures = [{'name': m, 'label': LABELS[m], 'colour': _COLOURS[m]} for m in MEASURES]
+    known, every = (LABELS, study.curves) if study.head_curves.empty else (LABELS | HEAD_LABELS, pd.concat([study.curves, study.head_curves]))
+    measures = [{'name': m, 'label': label, 'colour': _COLOURS[m]} for m, label in known.items()]
     stimuli = []
     for i, stimulus in enumerate(dict.fromkeys(study.curves.stimulus), 1):
-        curves = study.curves[study.curves.stimulus == stimulus]
+        curves = every[every.stimulus == stimulus]
         film = films.get(stimulus)
         times = curves[(curves.split == 'all') & (curves.measure == MEASURES[0])].time
         stimuli.append({'key': f's{i}', 'times': times.round(3).tolist(), 'duration': float(study.about['durations'][stimulus]),
@@ -170,5 +171,5 @@ def chart_values(
                         'scenes': _scene_values(study, stimulus),
                         'film': None if film is None else {'name': film.name, 'address': _film_address(film, folder or study.folder)},
                         'moments': _moment_values(study, stimulus, film)})
-    return {'measures': measures, 'first': settings['measures'][0], 'bin': float(settings['bin']), 'packed': list(packed),
+    return {'measures': measures, 'head': not study.head_curves.empty, 'first': settings['measures'][0], 'bin': float(settings['bin']), 'packed': list(packed),
             'rested': settings['baseline'] is not None, 'level': float(settings['level']), 'stimuli': stimuli}

@@ -22,11 +22,11 @@ from ..faces.geometry import BLINK_FPS, blink_rate
 from ..stats.resampling import FEWEST, FEWEST_FREE
 from .comparisons import FAMILIES, Comparison, compare_all, find_group_columns, name_families
 from fea.study.curves import (
-    MEASURES, Traces, bin_values, respondent_faces, respondent_rows, rest_level, sampling_rate, trace_table, valid_share,
+    MEASURES, Traces, bin_values, head_values, respondent_faces, respondent_rows, rest_level, sampling_rate, trace_table, valid_share,
 )
 from .manifest import Recording
 from fea.study.scores import (
-    CLOSING, OPENING, SCORES, StudySettings, curve_table, find_curve_peaks, percentage_table, respondent_scores, score_table, segment_table,
+    CLOSING, OPENING, SCORES, StudySettings, curve_table, find_curve_peaks, head_curve_table, percentage_table, respondent_scores, score_table, segment_table,
 )
 from .synchrony import compute_synchrony
 from ..timeline.artefacts import artefacts_of, mark_timeline
@@ -92,7 +92,7 @@ def measure_respondent(
     row:Any, # Of the manifest
     duration:float, # Of the stimulus, s
     settings:StudySettings, # Of the study
-)->dict[str, Any]: # Columns of the table of respondents, and `values` for the clock
+)->dict[str, Any]: # Columns of the table of respondents, and `values` and `head` for the clock
     "How well one respondent was seen in one stimulus, and their curve"
     rate = sampling_rate(timeline)
     if settings.bin * (1 + _JITTER) < 1 / rate - 1e-6:
@@ -103,7 +103,8 @@ def measure_respondent(
     others = part.frame[part.face.notna() & ~part.face.isin(faces)].nunique()
     return {'faces': ' '.join(map(str, faces)), 'stills': round(rate * duration), 'judged': len(rows),
             'valid_share': round(valid_share(rows, rate, duration), 4), 'others_share': round(others / max(1, part.frame.nunique()), 4),
-            **geometry_figures(rows, rate), 'values': bin_values(rows, rate, row.offset, duration, settings.bin)}
+            **geometry_figures(rows, rate), 'values': bin_values(rows, rate, row.offset, duration, settings.bin),
+            'head': head_values(rows, rate, row.offset, duration, settings.bin)}
 
 # %% ../../nbs/study/05_respondents.ipynb #d4d8dc4b
 def _without_artefacts(
@@ -156,7 +157,7 @@ def collect_traces(
 )->tuple[pd.DataFrame, dict[str, Traces]]: # The table of respondents, with `included` and `reason`; curves of the included by stimulus
     "Put everybody on the clock and apply the rule"
     rest, rows, curves = _resting_faces(manifest, recordings, durations, settings, artefacts), [], dict[str, dict[str, np.ndarray]]()
-    levels = dict[str, list[np.ndarray]]()
+    levels, heads = dict[str, list[np.ndarray]](), dict[str, list[np.ndarray]]()
     every:list[Any] = list(manifest.itertuples())
     for row in every:
         recording, level = recordings[row.video], rest[row.Index]
@@ -169,15 +170,17 @@ def collect_traces(
         if not reason and level is not None:
             curves.setdefault(row.stimulus, {})[row.respondent] = seen['values'] - level
             levels.setdefault(row.stimulus, []).append(level)
+            heads.setdefault(row.stimulus, []).append(np.asarray(seen['head']))
         note = '; '.join(text for text in (recording.note, spoilt) if text) if usable else ''
-        rows.append({k: v for k, v in seen.items() if k != 'values'} | {'included': not reason, 'reason': reason, 'note': note})
+        rows.append({k: v for k, v in seen.items() if k not in ('values', 'head')} | {'included': not reason, 'reason': reason, 'note': note})
     table = manifest.drop(columns=['duration', 'face']).reset_index(drop=True).join(pd.DataFrame(rows))
     studied = [s for s in dict.fromkeys(manifest.stimulus) if s != settings.baseline]
     empty = [s for s in studied if s not in curves]
     if empty: raise InputError(f"stimulus '{empty[0]}': no respondent is left: {table[table.stimulus == empty[0]].reason.iloc[0]}")
     def collect(stimulus:str)->Traces:
-        mean = None if settings.baseline is None else np.mean(levels[stimulus], axis=0)
-        return Traces(tuple(curves[stimulus]), np.stack(list(curves[stimulus].values())), settings.bin, durations[stimulus], mean)
+        mean, head = None if settings.baseline is None else np.mean(levels[stimulus], axis=0), np.stack(heads[stimulus])
+        return Traces(tuple(curves[stimulus]), np.stack(list(curves[stimulus].values())), settings.bin, durations[stimulus], mean,
+                      head if np.isfinite(head).any() else None)
     return table, {s: collect(s) for s in studied}
 
 # %% ../../nbs/study/05_respondents.ipynb #c544c4ec
@@ -218,6 +221,7 @@ class Study:
     synchrony:pd.DataFrame # How much each audience moved together, and what chance gives; one row for each stimulus and measure
     synchrony_windows:pd.DataFrame # The same in sliding windows
     respondent_synchrony:pd.DataFrame # Correlation of each respondent with the mean of the others
+    head_curves:pd.DataFrame=field(default_factory=pd.DataFrame) # Movements of head and mouth, per bin; empty where nobody's were measured
     norms:pd.DataFrame=field(default_factory=pd.DataFrame) # Scores among those of earlier studies; empty without a norms file
     analysed:list[str]=field(default_factory=list) # Videos that this run had to analyse
 
@@ -233,7 +237,8 @@ COLUMN_MEANINGS = {
     'smile_agreement': 'Spearman correlation of the width of the mouth with p_happy, over stills',
     'included': 'Whether the respondent counts for this stimulus', 'reason': 'Why not', 'note': 'What else happened to the recording',
     'split': "'all', or the group column", 'group': "'all', or the value of the group column",
-    'measure': 'p_happy ..., valence, expressiveness, as in a timeline',
+    'measure': "p_happy ..., valence, expressiveness, as in a timeline; in head_curves yaw, pitch, roll (degrees), mouth_opening, mouth_width (distances "
+               "between the eyes), as changes from each person's median during the stimulus",
     'time': 'Start of the bin, or middle of the peak, s from the start of the stimulus; in percentages: mean percent of a person above the threshold',
     'n': 'Respondents seen; where too few were (`min_carried`), a curve is empty', 'mean': 'Mean over respondents',
     'low': 'Lower end of the interval', 'high': 'Upper end of the interval',
@@ -272,6 +277,7 @@ def compute_study(
     curves = tabulate_groups(traces, respondents, lambda t: curve_table(t, s.threshold, s.level, s.min_carried))
     everybody = curves[curves.split == 'all']
     own = {stimulus: respondent_scores(t, s.threshold, s.min_carried)[list(s.scores)] for stimulus, t in traces.items()}
+    moved = any(t.head is not None for t in traces.values())
     differences, compared = compare_all(comparisons, traces, respondents, segments, s)
     def scored(t:Traces)->pd.DataFrame:
         table = score_table(t, respondent_scores(t, s.threshold, s.min_carried), s.threshold, s.level, s.draws, s.seed, s.min_carried)
@@ -285,6 +291,7 @@ def compute_study(
             'peaks': stack({k: find_curve_peaks(everybody[everybody.stimulus == k], s.bin, s.prominence) for k in traces}),
             'segments': stack({k: segment_table(t, segments[segments.stimulus == k], s.threshold, s.level, s.min_carried) for k, t in traces.items()
                                if (segments.stimulus == k).any()}) if segments is not None else pd.DataFrame(),
+            'head_curves': tabulate_groups(traces, respondents, lambda t: head_curve_table(t, s.level, s.min_carried)) if moved else pd.DataFrame(),
             'differences': differences, 'comparisons': compared} | compute_synchrony(traces, s.measures, seed=s.seed)
 
 # %% ../../nbs/study/05_respondents.ipynb #46668cc3

@@ -35,7 +35,7 @@ REGISTERED = 'registered.toml' # copy of the file that the study was planned in
 _OFFICE = ('study.xlsx', 'slides.pptx') # of an earlier run; they go when they are not asked for again
 
 TABLES = ('respondents', 'curves', 'respondent_curves', 'scores', 'respondent_scores', 'percentages', 'peaks', 'segments', 'differences', 'comparisons',
-          'synchrony', 'synchrony_windows', 'respondent_synchrony', 'norms')
+          'synchrony', 'synchrony_windows', 'respondent_synchrony', 'head_curves', 'norms')
 
 # %% ../../nbs/study/08_run.ipynb #15f6d7bb
 def _write_office(
