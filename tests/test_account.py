@@ -11,6 +11,8 @@ from typer.testing import CliRunner, Result
 from fea.aws.session import Cloud, client, list_objects
 from fea.cli.cloud import commands
 from fea.core.errors import InputError
+from fea.local_inference import analyze
+from fea.timeline.table import read_timeline
 
 IMAGE = '123456789012.dkr.ecr.eu-central-1.amazonaws.com/fea:1'
 ROLE = 'arn:aws:iam::123456789012:role/fea'
@@ -133,3 +135,14 @@ def test_whole_clips_on_the_image_of_aws_go_to_a_processing_job(cloud:Cloud, tmp
 
     fea(*transform, '--no-processing', '--overwrite')
     assert len(sagemaker.list_transform_jobs()['TransformJobSummaries']) == 1
+
+
+def test_whole_clips_without_an_account(tmp_path:Path)->None:
+    "The stand-in starts the command of the request, once for each of two instances; what is bad is named, the rest is done, and a second call goes on"
+    for name, data in (('whole', SAMPLE.read_bytes()), ('cut', SAMPLE.read_bytes()[:150_000])): (tmp_path/f'{name}.mp4').write_bytes(data)
+    done = fea('transform', tmp_path/'whole.mp4', tmp_path/'cut.mp4', '--pack', 'clips', '--local', '--instances', '2', '--out', tmp_path/'out')
+    assert 'breaks off' in str(done.exception or '') + done.output, (done.output, done.exception)
+    assert {path.name for path in (tmp_path/'out').iterdir()} == {'whole', 'cut', 'transform.json'} # all was answered, so nothing waits
+    assert sorted(path.name for path in (tmp_path/'out'/'cut').iterdir()) == ['emotion_predictions_with_timestamps.partial.csv',
+                                                                             'emotion_predictions_with_timestamps.partial.json']
+    assert read_timeline(tmp_path/'out'/'whole'/'emotion_predictions_with_timestamps.csv').equals(analyze(SAMPLE, progress=False))

@@ -68,3 +68,17 @@ def test_a_study(places:tuple[str, str], tmp_path:Path)->None:
     for i, place in enumerate(places): run('study', f'{place}/manifest.csv', '--out', tmp_path/f'study{i}', '--min-valid', '.5')
     def read(i:int, name:str)->str: return (tmp_path/f'study{i}'/name).read_text().replace(f'{places[i]}/', '')
     for name in ('scores.csv', 'curves.csv', 'respondents.csv'): assert read(0, name) == read(1, name)
+
+
+@pytest.mark.parametrize('rows', [False, True])
+def test_a_plan(places:tuple[str, str], tmp_path:Path, rows:bool)->None:
+    "A study.toml on this machine whose manifest, or whose recordings, lie in S3: as on disk; --check reads the manifest and copies no recording"
+    for i, place in enumerate(places):
+        named = ''.join(f'[[recordings]]\nrespondent = "{person}"\nstimulus = "film"\nvideo = "{place}/out/{person}/{RESULT}.csv"\n' for person in PEOPLE)
+        text = '[exclusion]\nmin_valid = 0.5\n'
+        (tmp_path/f'plan{i}.toml').write_text(text + named if rows else f'manifest = "{place}/manifest.csv"\n{text}')
+        run('study', tmp_path/f'plan{i}.toml', '--check')
+        run('study', tmp_path/f'plan{i}.toml', '--out', tmp_path/f'study{i}')
+    def read(i:int, name:str)->str: return (tmp_path/f'study{i}'/name).read_text().replace(f'{places[i]}/', '')
+    for name in ('scores.csv', 'curves.csv', 'respondents.csv'): assert read(0, name) == read(1, name)
+    assert 's3://viewers/out/p1' in (tmp_path/'study1'/'respondents.csv').read_text()

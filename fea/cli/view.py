@@ -144,13 +144,13 @@ def _run_config(
     check:bool, # Whether to run nothing
 )->None:
     "Check a plan or run it"
+    from fea.cluster.places import is_store
     from fea.study.plan import find_manifest, read_plan, run_plan
     plan, options = read_plan(file), context.params
     if check:
-        place = file if plan.recordings is not None else file.parent/plan.values['manifest']
-        if place.exists(): people = find_manifest(plan, exist=False).respondent.nunique()
-        if place.exists(): tell(f'{file}: can be run; {people} respondents')
-        else: tell(f'{file}: can be read; {place} is not there yet, so stimuli and comparisons were not held against it')
+        there = is_store(plan.place) or Path(plan.place).exists()
+        if there: tell(f'{file}: can be run; {find_manifest(plan, exist=False).respondent.nunique()} respondents')
+        else: tell(f'{file}: can be read; {plan.place} is not there yet, so stimuli and comparisons were not held against it')
         return typer.echo(f'SHA-256 {plan.sha256}')
     given = _given_options(context, values | {name: options[name] for name in ('out', 'parquet', 'long', 'norms', 'excel', 'slides')}, _said_in(plan))
     out, kind, long = given.pop('out', None), 'parquet' if given.pop('parquet', False) else None, given.pop('long', None)

@@ -47,7 +47,8 @@ class _Agent:
 
     def close(self)->None:
         "End everything that was started, and wait for it"
-        for job in (*self.jobs.values(), *self.processing.values()): job.stop()
+        for job in self.jobs.values(): job.stop()
+        for processing in self.processing.values(): processing.stop()
         for endpoint in self.endpoints.values(): endpoint.stop()
         for thread in self.threads: thread.join()
 
