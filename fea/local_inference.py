@@ -27,6 +27,7 @@ from .faces.analysis import Settings, Stills, check_analysis, describe_analysis,
 from .faces.classifier import Classifier
 from .faces.detection import DETECTOR_MODEL, LONG_SIDE, SCORE_THRESHOLD
 from .faces.mesh import BLENDSHAPES
+from .faces.priors import GivenPrior, read_prior
 from .faces.quality import find_rotation, rotation_note
 from .faces.runs import Run, take_down
 from .faces.tracking import FaceTracker
@@ -53,6 +54,9 @@ def analyze(
     adaptive:bool=True, # Look less closely at frames that follow on each other fast and show the same large faces; False: at all equally
     geometry:bool|None=None, # Measure pose, eyes and mouth; None: of sampled stills, not of every frame, and a resumed run as it was begun
     blendshapes:bool=False, # Also write a second table with 52 movements of parts of the face (`blendshapes.csv`)
+    prior:GivenPrior|None=None, # Shares of the labels to expect: 'balanced', seven numbers, a table; None: as the model has learnt
+    mirror:bool=False, # Average each answer with that to the mirrored face: a little better, twice the classifier's time
+    neighbours:bool=False, # Average each answer with those to the frames before and after: a little steadier, three times the classifier's time
     consent:str|None=None, # Note for the metadata: what the recorded people were told and agreed to
     classifier:Classifier|None=None, # An open model, to use it for many videos; None: the one that ships with fea
     detector:str|Path|None=None, # A YuNet file to find faces with; None: the one that ships with fea
@@ -62,7 +66,8 @@ def analyze(
     "Timeline of a video; raises `InputError` or `OutputError`, warns when the video breaks off and keeps what could be read"
     if out is not None: finish_replacing(out) # of a run that was killed
     begun = earlier_settings(out, kind) if out is not None and resume and geometry is None and not blendshapes else {}
-    settings = Settings(fps, long_side, score_threshold, pixel_aspect, rotate, adaptive, begun.get('geometry', geometry), blendshapes)
+    settings = Settings(fps, long_side, score_threshold, pixel_aspect, rotate, adaptive, begun.get('geometry', geometry), blendshapes,
+                        read_prior(prior), mirror, neighbours)
     check_analysis(video, fps, out, settings)
     state, info, classifier = source_state(video), probe_source(video, settings.view), classifier or Classifier()
     finder = Path(detector) if detector is not None else model_path(DETECTOR_MODEL)
@@ -72,7 +77,7 @@ def analyze(
     writer = None if out is None else TimelineWriter(out, kind, metadata, overwrite, resume, BLENDSHAPES if blendshapes else ())
     done = writer.done if writer else make_timeline([], settings.measures)
     tracker = FaceTracker()
-    stills = Stills(video, fps, float(done.time.max()) - tracker.memory if len(done) else -np.inf, settings.view, state=state)
+    stills = Stills(video, fps, float(done.time.max()) - tracker.memory if len(done) else -np.inf, settings.view, state=state, neighbours=neighbours)
     def look_turned(timeline:pd.DataFrame)->dict[str, Any]:
         better = 0 if stills.error else find_rotation(video, timeline, settings)
         return {'better_rotation': better} if better else {}

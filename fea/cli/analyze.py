@@ -14,7 +14,9 @@ from typing import Annotated, Any
 
 import typer
 
-from .options import FPS, Geometry, Megapixels, Overwrite, PixelAspect, Rate, Rotate, parse_fps, tell, tell_file, wants_progress, with_example
+from fea.cli.options import (
+    FPS, Geometry, Megapixels, Mirror, Neighbours, Overwrite, PixelAspect, Prior, Rate, Rotate, parse_fps, tell, tell_file, wants_progress, with_example,
+)
 from .outcome import Format, report_cluster, report_outcomes
 from ..core.errors import FeaError, InputError, TruncatedVideoError
 from ..video.limits import limit_megapixels
@@ -45,6 +47,7 @@ def _record(
     from fea.video.camera import Camera
     if options.pop('resume'): raise InputError('a camera shows what is now, so a recording cannot be resumed; leave out --resume')
     if options.pop('pixel_aspect'): raise InputError('--pixel-aspect is for files; a camera gives square pixels')
+    if options.pop('neighbours'): raise InputError('--neighbours is for files; a camera gives its newest picture')
     if options.pop('cluster'): raise InputError('a camera is of this machine; leave out --cluster')
     options.pop('jobs')
     folder = out/f'camera_{number}_{datetime.now():%Y-%m-%d_%H-%M-%S}'
@@ -108,6 +111,9 @@ def analyze(
     geometry:Geometry=None, # Points of the faces
     blendshapes:Annotated[bool, typer.Option('--blendshapes', help='Also write blendshapes.csv: 52 movements of parts of the face.')]=False, # A second table
     model:Annotated[Path|None, typer.Option(help='A model that `fea train` made.', show_default='the one that ships with fea')]=None, # ONNX
+    prior:Prior=None, # Operating point
+    mirror:Mirror=False, # Twice the answers
+    neighbours:Neighbours=False, # Three times the answers
     resume:Annotated[bool, typer.Option('--resume', help='Go on with results that were interrupted.')]=False, # Partial results
     pixel_aspect:PixelAspect=None, # Shape of the pixels
     rotate:Rotate=0, # Degrees clockwise
@@ -120,9 +126,11 @@ def analyze(
 of a Ray cluster, or local. Videos and results lie on a disk that all see, in S3 or GCS; what is done already is kept.''')]='', # Ray
 )->None:
     "The main job"
+    from fea.faces.priors import read_prior
     rate, options = parse_fps(fps), dict[str, Any](
         kind=format.value, overwrite=overwrite, consent=consent or None, long_side=long_side, adaptive=adaptive, geometry=geometry,
-        blendshapes=blendshapes, pixel_aspect=pixel_aspect, rotate=rotate, progress=wants_progress())
+        blendshapes=blendshapes, pixel_aspect=pixel_aspect, rotate=rotate, progress=wants_progress(),
+        prior=read_prior(prior), mirror=mirror, neighbours=neighbours)
     if (camera := _camera_number(videos)) is not None:
         return _record(camera, rate, seconds, Path(out), plot, model, resume=resume, jobs=jobs, cluster=cluster, **options)
     if seconds is not None: raise InputError('--seconds is the length of the recording of a camera; give the number of one instead of a video (0)')

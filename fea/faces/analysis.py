@@ -35,10 +35,12 @@ from .classifier import Classifier
 from .detection import CROP_SCALE, LONG_SIDE, MIN_FACE, SCORE_THRESHOLD, Face, FaceDetector, crop_face, is_classifiable
 from .geometry import Measures, measure_face
 from .mesh import MESH_FILES, FaceMesh
+from .priors import check_learnt, expect_shares
 from .tracking import FaceTracker, describe_looks, sample_looks
 from ..timeline.results import BLENDSHAPE_TABLE, TimelineWriter
 from ..timeline.table import frame_index, make_timeline, timeline_row
 from ..video.camera import Camera
+from ..video.neighbours import read_with_neighbours
 from ..video.partial import PartialImage
 from ..video.pictures import AS_STORED, View, parse_pixel_aspect
 from ..video.sources import Frame, SourceInfo, check_fps, read_frames
@@ -57,6 +59,9 @@ class Settings:
     adaptive:bool=True # Look less closely at frames that follow on each other fast and show the same large faces
     geometry:bool|None=None # Measure pose, eyes and mouth; None: of sampled stills, not of every frame
     blendshapes:bool=False # Also estimate the 52 movements of parts of the face, for a second table
+    prior:tuple[float, ...]|None=None # Shares of the labels that are expected, in the order of `EMOTIONS`; None: as the network has learnt
+    mirror:bool=False # Average each answer with that to the mirrored face
+    neighbours:bool=False # Average each answer with those to the frames before and after
 
     @property
     def measures(self)->bool: # Whether the timeline has the columns of the geometry
@@ -81,6 +86,7 @@ def check_analysis(
     if settings.long_side < 32: raise InputError(f'long_side {settings.long_side}: faces cannot be found in less than 32 px')
     if settings.blendshapes and settings.geometry is False: raise InputError('blendshapes come from the points of the geometry; leave out --no-geometry')
     if settings.blendshapes and out is None: raise InputError('blendshapes go to a table beside the timeline; give a folder (out)')
+    if settings.neighbours and fps is None: raise InputError('every frame has its neighbours beside it already; leave out --neighbours, or give a rate (--fps)')
     if not 0 <= settings.score_threshold <= 1: raise InputError(f'score_threshold {settings.score_threshold}: give a number from 0 to 1')
     if out is not None and Path(out).is_dir() and Path(video).is_dir() and os.path.samefile(video, out):
         raise InputError(f'{video}: the result would land among the pictures; choose another folder (--out)')
@@ -91,10 +97,12 @@ def describe_tools(
     classifier:Classifier, # The open model
     detector:Path, # The detector's model file
 )->dict[str, Any]: # JSON-able: fea, settings, model, detector, mesh
-    "What two results must share to be called alike, but for their source"
+    "What two results must share to be called alike, but for their source; raises `ModelError` where the model cannot do what is asked"
+    check_learnt(classifier.meta.prior, settings.prior)
     return {'fea': fea.__version__,
             'settings': asdict(settings) | {'fps': settings.fps or 'all', 'geometry': settings.measures, 'min_face': MIN_FACE, 'crop_scale': CROP_SCALE,
-                                            'level_from': LEVEL_FROM if settings.measures else None},
+                                            'level_from': LEVEL_FROM if settings.measures else None,
+                                            'prior': None if settings.prior is None else list(settings.prior)},
             'model': {'version': classifier.meta.version, 'sha256': classifier.meta.sha256},
             'detector': {'name': detector.name, 'sha256': checksum(detector)},
             'mesh': {name: checksum(model_path(name)) for name in MESH_FILES} if settings.measures else None}
@@ -136,10 +144,13 @@ class Stills:
     view:View=AS_STORED # What the user says about its pictures
     error:TruncatedVideoError|None=None # Set when the video breaks off, or changes while it is read
     state:tuple[tuple[str, int, int], ...]|None=None # Of the file when its checksum was taken; None: at the first still
+    neighbours:bool=False # Whether each brings the frames before and after
 
     def __iter__(self)->Iterator[Frame]:
         before = self.state or source_state(self.path)
-        try: yield from read_frames(self.path, fps=self.fps, start=self.start, view=self.view, partial=True)
+        if self.neighbours and self.fps: stills = read_with_neighbours(self.path, self.fps, self.start, view=self.view, partial=True)
+        else: stills = read_frames(self.path, self.fps, self.start, view=self.view, partial=True)
+        try: yield from stills
         except TruncatedVideoError as error: self.error = error
         now = source_state(self.path)
         if now != before:
@@ -158,6 +169,7 @@ class Finding:
     crops:list[np.ndarray|None] # RGB squares; None: too small to be judged
     looks:list[np.ndarray]|None=None # Descriptions by which the tracker knows the faces; None: it looks for itself
     measures:list[Measures]|None=None # What the points of each face say; None: not measured
+    around:list[list[np.ndarray]]|None=None # Of each face, what the frames before and after show in its place; None: not asked for
 
 # %% ../../nbs/faces/04_analysis.ipynb #0dd0ac4e
 def _load_surroundings(
@@ -193,14 +205,16 @@ def make_face_finder(
     def find(still:Frame|Look)->Finding:
         frame, faces = (still.frame, find_faces(still, detector)) if isinstance(still, Look) else (still, detector.detect(still.picture))
         crops, samples, measures = list[np.ndarray|None](), list[np.ndarray](), list[Measures]()
+        around = list[list[np.ndarray]]()
         for face in faces:
             if isinstance(frame.picture, PartialImage): _load_surroundings(frame.picture, face, mesher is not None)
             if mesher: measures.append(measure_face(mesher, frame.picture, face, settings.blendshapes))
             crops.append(crop_face(frame.picture, face, crop_size, angle=_tilt_of(measures)) if is_classifiable(face) else None)
+            around.append([crop_face(picture, face, crop_size, angle=_tilt_of(measures)) for picture in frame.around] if is_classifiable(face) else [])
             if describe: samples.append(sample_looks(frame.picture, face))
-        measured = measures if mesher else None
-        if not describe: return Finding(frame, faces, crops, None, measured)
-        return Finding(Frame(frame.index, frame.time, _NOTHING), faces, crops, describe_looks(samples), measured)
+        found = Finding(frame, faces, crops, None, measures if mesher else None, around if frame.around else None)
+        if not describe: return found
+        return replace(found, frame=Frame(frame.index, frame.time, _NOTHING), looks=describe_looks(samples))
     return find
 
 # %% ../../nbs/faces/04_analysis.ipynb #5626290b
@@ -250,15 +264,28 @@ def batch_findings(
             batch, crops, started = [], 0, time.monotonic()
     if batch: yield batch
 
+# %% ../../nbs/faces/04_analysis.ipynb #78e0d071
+def _judge_faces(
+    faces:Sequence[Sequence[np.ndarray]], # Crops of each, at least one
+    classifier:Classifier, # The open model
+    settings:Settings, # What is expected and averaged
+)->np.ndarray: # Probabilities, shape (n, 7), float32
+    "One answer for each face"
+    answers = classifier.predict([crop for crops in faces for crop in crops], settings.mirror)
+    starts = np.cumsum([0, *map(len, faces)])[:-1]
+    if len(answers) > len(faces): answers = np.add.reduceat(answers, starts)/np.array([len(crops) for crops in faces], np.float32)[:, None]
+    return expect_shares(answers, classifier.meta.prior, settings.prior)
+
 # %% ../../nbs/faces/04_analysis.ipynb #1e051bb4
 def classify_findings(
     findings:Sequence[Finding], # With track numbers
     classifier:Classifier, # The open model
     milliseconds:bool, # Whether timestamps show them
+    settings:Settings=Settings(), # What is expected and averaged
 )->list[dict[str, Any]]: # Rows of the timeline
     "Classify the crops of several stills in one batch"
-    crops = [crop for finding in findings for crop in finding.crops if crop is not None]
-    probabilities = iter(classifier.predict(crops))
+    judged = [[crop, *(finding.around[i] if finding.around else ())] for finding in findings for i, crop in enumerate(finding.crops) if crop is not None]
+    probabilities = iter(_judge_faces(judged, classifier, settings))
     rows = []
     for finding in findings:
         still = finding.frame.index, finding.frame.time, milliseconds
@@ -283,10 +310,10 @@ def analyze_stills(
     "The whole way of the stills, side by side: decoding in one thread, faces and expressions in as many as there are cores, and one more"
     milliseconds = settings.fps is None or settings.fps > 1
     find = times.measured('detect', make_face_finder(settings, classifier.meta.crop_size, detector, describe=True))
-    def weigh_still(still:Frame)->int: return still.picture.nbytes
-    def weigh_look(look:Look)->int: return look.frame.picture.nbytes
+    def weigh_still(still:Frame)->int: return still.picture.nbytes*(1 + len(still.around))
+    def weigh_look(look:Look)->int: return weigh_still(look.frame)
     classify = times.measured('classify', classify_findings)
-    def decide(batch:list[Finding])->list[dict[str, Any]]: return classify(batch, classifier, milliseconds)
+    def decide(batch:list[Finding])->list[dict[str, Any]]: return classify(batch, classifier, milliseconds, settings)
     workers = (cores or count_cores()) + 1
     with single_threaded_opencv(), ThreadPoolExecutor(workers) as pool:
         looks = plan_looks(prefetch(stills, BATCH_SIZE, weigh_still), always_fully=not settings.adaptive or Path(stills.path).is_dir())

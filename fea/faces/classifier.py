@@ -33,6 +33,7 @@ class ModelMeta:
     color:str # 'gray' or 'rgb'
     version:str # Of the model
     sha256:str # Of the file, hexadecimal
+    prior:tuple[float, ...]|None=None # How often each emotion came among the labels of its training, as shares; None: not known
 
 # %% ../../nbs/faces/03_classifier.ipynb #5eea3499
 _MAX_SIZE = 2048 # px; far beyond every crop of a face
@@ -47,13 +48,16 @@ def _parse_meta(
     try:
         meta = json.loads(text)
         made = ModelMeta(tuple(meta['emotions']), int(meta['input_size']), int(meta.get('crop_size', meta['input_size'])),
-                         tuple(map(float, meta['mean'])), tuple(map(float, meta['std'])), meta['color'], str(meta['version']), sha256)
+                         tuple(map(float, meta['mean'])), tuple(map(float, meta['std'])), meta['color'], str(meta['version']), sha256,
+                         tuple(map(float, meta['prior'])) if meta.get('prior') else None)
     except (ValueError, KeyError, TypeError, OverflowError) as e: raise ModelError(f"{name}: fea's metadata in it cannot be read ({e!r})") from e
     if made.emotions != EMOTIONS: raise ModelError(f"{name}: its emotions are {', '.join(made.emotions)}, not {', '.join(EMOTIONS)} in this order")
     sizes = 1 <= made.input_size <= _MAX_SIZE and 1 <= made.crop_size <= _MAX_SIZE
     scale = len(made.mean) == len(made.std) == 3 and bool(np.isfinite(made.mean + made.std).all()) and min(made.std) > 0
     if made.color not in ('gray', 'rgb') or not sizes or not scale:
         raise ModelError(f"{name}: its metadata make no sense (color {made.color!r}, input {made.input_size}, mean {made.mean}, std {made.std})")
+    if made.prior and not (len(made.prior) == len(EMOTIONS) and min(made.prior) > 0 and abs(sum(made.prior) - 1) < .001):
+        raise ModelError(f"{name}: the shares of the labels of its training, {made.prior}, are not seven that sum to 1; export it again with fea train")
     return made
 
 # %% ../../nbs/faces/03_classifier.ipynb #36433902
@@ -113,8 +117,10 @@ class Classifier:
     def predict(
         self,
         crops:Sequence[np.ndarray], # RGB squares, each (s, s, 3) uint8
+        mirror:bool=False, # Average with the answers to the mirrored crops, which takes twice the time
     )->np.ndarray: # Probabilities, shape (n, 7), float32; rows sum to 1
         "Probabilities of the seven emotions for a batch of crops"
+        if mirror: return (self.predict(crops) + self.predict([crop[:, ::-1] for crop in crops]))/2
         return softmax(self.logits(crops))
 
     def features(

@@ -22,6 +22,7 @@ from .analysis import Settings, Stills, analyze_stills, check_analysis, collect_
 from .classifier import Classifier
 from .detection import DETECTOR_MODEL, LONG_SIDE
 from .mesh import BLENDSHAPES
+from .priors import GivenPrior, read_prior
 from .tracking import FaceTracker
 from ..timeline.results import TimelineWriter
 from ..timeline.table import make_timeline
@@ -74,12 +75,15 @@ def record_camera(
     adaptive:bool=True, # Look less closely at pictures that follow on each other fast and show the same large faces
     geometry:bool|None=None, # Measure pose, eyes and mouth; None: at a rate, not of every picture
     blendshapes:bool=False, # Also write a second table with 52 movements of parts of the face (`blendshapes.csv`)
+    prior:GivenPrior|None=None, # Shares of the labels to expect, as `read_prior` takes them; None: as learnt
+    mirror:bool=False, # Average each answer with that to the mirrored face
     consent:str|None=None, # Note for the metadata: what the recorded people were told and agreed to
     classifier:Classifier|None=None, # An open model; None: the one that ships with fea
     progress:bool|None=None, # True shows a bar, False none; None: on a terminal or in Jupyter
 )->pd.DataFrame: # The timeline; how it was made is in `.attrs['fea']`
     "Timeline of what a camera shows, until it is stopped (Ctrl-C); raises `InputError` or `OutputError`, warns when the camera is taken away"
-    settings = Settings(camera.fps, long_side, rotate=camera.rotate, adaptive=adaptive, geometry=geometry, blendshapes=blendshapes)
+    settings = Settings(camera.fps, long_side, rotate=camera.rotate, adaptive=adaptive, geometry=geometry, blendshapes=blendshapes,
+                        prior=read_prior(prior), mirror=mirror)
     check_analysis(camera.path, camera.fps, out, settings)
     classifier, finder = classifier or Classifier(), model_path(DETECTOR_MODEL)
     metadata = describe_analysis(camera.info, settings, classifier, consent, finder)

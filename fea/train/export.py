@@ -33,6 +33,16 @@ from .data import NO_CLASS, FaceSet, vote_class
 from .loop import TrainingConfig, kept_epoch, predict_logits, score
 from .network import load_network, save_network
 
+# %% ../../nbs/train/07_export.ipynb #1798fd9f
+def _learnt_shares(
+    shares:Sequence[float]|None, # Of the emotions among the labels, in the order of `EMOTIONS`; None: not recorded
+    balance:float, # Exponent of the class weights
+)->list[float]|None: # As the network takes them to be: they sum to 1; None where one is not known, or an emotion never came
+    "How often each emotion came in training, its weight counted"
+    if shares is None or min(shares) <= 0: return None
+    weighted = np.asarray(shares, np.float64)**(1 - balance)
+    return [round(float(share), 6) for share in weighted/weighted.sum()]
+
 # %% ../../nbs/train/07_export.ipynb #b392623e
 def _model_metadata(
     config:TrainingConfig, # Input size and normalisation of the training run
@@ -41,8 +51,9 @@ def _model_metadata(
     training:dict|None=None, # Where it came from: data, weights, epoch, figures
 )->dict: # JSON-able
     "The JSON object under the key `fea`"
+    prior = _learnt_shares((training or {}).get('data', {}).get('shares'), config.balance)
     return {'emotions': list(EMOTIONS), 'input_size': config.input_size, 'mean': list(config.mean), 'std': list(config.std),
-            'color': 'gray', 'crop_size': crop_size, 'version': version, 'training': training or {}}
+            'color': 'gray', 'crop_size': crop_size, 'version': version, 'prior': prior, 'training': training or {}}
 
 # %% ../../nbs/train/07_export.ipynb #ac23d132
 def _add_features(

@@ -18,7 +18,7 @@ import torch
 from ..core.errors import InputError
 from ..core.files import checksum, replace_file
 from .data import Augmentation, FaceSet, fingerprint, vote_distribution
-from .loop import TrainingConfig, kept_epoch
+from .loop import TrainingConfig, kept_epoch, training_targets
 
 if TYPE_CHECKING: from matplotlib.figure import Figure
 
@@ -34,7 +34,9 @@ def describe_run(
     "All that the result of a run depends on, with checksums of the data and of the initial weights"
     named = weights is None or weights == 'imagenet'
     start = {'name': weights or 'none', 'sha256': None} if named else {'name': Path(str(weights)).name, 'sha256': checksum(str(weights))}
-    data = {'train': len(train_faces), 'valid': len(valid_faces), 'sha256': fingerprint(train_faces, valid_faces)}
+    shares = training_targets(train_faces, config, teacher).double().mean(0)
+    data = {'train': len(train_faces), 'valid': len(valid_faces), 'sha256': fingerprint(train_faces, valid_faces),
+            'shares': [round(share, 6) for share in (shares/shares.sum().clamp(min=1e-9)).tolist()]}
     taught = None if teacher is None else hashlib.sha256(teacher.tobytes()).hexdigest()
     return json.loads(json.dumps(asdict(config) | {'augmentation': asdict(augmentation), 'data': data, 'weights': start, 'teacher': taught}))
 

@@ -38,6 +38,7 @@ class Frame:
     index:int # Number of the still among those taken, from 0
     time:float # When a viewer saw it, s from the start; negative before it
     picture:np.ndarray|PartialImage # As shown: upright, square pixels; an array RGB, uint8 (H, W, 3), or a decoded frame that stands for it
+    around:tuple[Any, ...]=() # Pictures of the frames before and after it, if they were asked for
 
     @property
     def image(self)->np.ndarray: # RGB, uint8 (H, W, 3)
