@@ -4,8 +4,8 @@
     python bench/teacher.py --data FERPLUS --weights faceres_deep.safetensors --out teacher0 --seed 0 --epochs 8
 
 The network is MobileNet V1 (1.0) with the weights of faceres-deep, which began with faces of VGGFace2: they are given as a file, are no
-part of this project and do not ship. Half of each label are the votes, half the answers of the model that ships, mirrored and averaged,
-after its lean to rare classes was taken back: seven biases and one scale, fitted to the votes of the training images.
+part of this project and do not ship. Of each label a share (half, unless --share says otherwise) are the answers of the model that ships, mirrored and averaged, after its
+lean to rare classes was taken back: seven biases and one scale, fitted to the votes of the training images. The rest are the votes.
 A run that was stopped goes on from the last epoch. At its end `train.npz` and `valid.npz` hold the probabilities, mirrored and averaged.
 """
 import argparse
@@ -139,10 +139,12 @@ def main()->None:
     parser.add_argument('--epochs', type=int, default=12)
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--size', type=int, default=112, help='Side of the input, px')
+    parser.add_argument('--share', type=float, default=.5, help='Weight of the answers of the model that ships in the labels; 0: the votes alone')
     parser.add_argument('--earlier', type=int, nargs='*', default=[], metavar='PX', help='Sides in the stretches of equal length before it')
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    config = TrainingConfig(epochs=args.epochs, input_size=args.size, earlier_sizes=tuple(args.earlier), seed=args.seed, mean=BGR_MEAN, std=(1/255,)*3)
+    config = TrainingConfig(epochs=args.epochs, input_size=args.size, earlier_sizes=tuple(args.earlier), seed=args.seed,
+                            teacher_share=args.share, mean=BGR_MEAN, std=(1/255,)*3)
     faces, valid = (read_ferplus(args.data, split, 'label_csv') for split in ('train', 'valid'))
     keep_memory()
     taught, _ = ask_shipped(faces, valid, args.out)
