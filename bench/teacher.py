@@ -4,8 +4,9 @@
     python bench/teacher.py --data FERPLUS --weights faceres_deep.safetensors --out teacher0 --seed 0 --epochs 8
 
 The network is MobileNet V1 (1.0) with the weights of faceres-deep, which began with faces of VGGFace2: they are given as a file, are no
-part of this project and do not ship. Of each label a share (half, unless --share says otherwise) are the answers of the model that ships, mirrored and averaged, after its
-lean to rare classes was taken back: seven biases and one scale, fitted to the votes of the training images. The rest are the votes.
+part of this project and do not ship. Of each label a share (half, unless --share says otherwise) are the answers of the model that ships,
+mirrored and averaged, after its lean to rare classes was taken back: seven biases and one scale, fitted to the votes of the training
+images. The rest are the votes.
 A run that was stopped goes on from the last epoch. At its end `train.npz` and `valid.npz` hold the probabilities, mirrored and averaged.
 """
 import argparse
