@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MIB', 'TO_AWS', 'TransformRequest', 'read_request', 'TransferSettings', 'resolve_settings', 'batch_environment',
-           'InputObject', 'read_manifest', 'Addressed', 'find_objects', 'deal_out', 'make_payloads']
+           'InputObject', 'read_manifest', 'find_objects', 'deal_out', 'make_payloads']
 
 # %% ../../nbs/standin/01_requests.ipynb #8f621a2e
 import json
@@ -145,7 +145,7 @@ def read_manifest(
     return first['prefix'], names
 
 # %% ../../nbs/standin/01_requests.ipynb #54d6706a
-class Addressed(Protocol):
+class _Addressed(Protocol):
     "What names objects in S3, such as a `TransformRequest`"
     @property
     def kind(self)->str: "'S3Prefix' or 'ManifestFile'"
@@ -154,7 +154,7 @@ class Addressed(Protocol):
 
 def find_objects(
     s3:Any, # A client
-    request:Addressed, # With a prefix or a manifest
+    request:_Addressed, # With a prefix or a manifest
 )->list[InputObject]: # In the order of keys, or of the manifest; those that end with '/' are folders and left out
     "What a job has to read; raises `InputError` if there is nothing"
     bucket, key = split_address(request.url)
