@@ -11,6 +11,7 @@ const video = $('video');
 const STRIP = [1.04, 1.14], TOP = 1.26, STEP = 1e-4; // as in fea.report; above it the marks of the peaks
 const DASHES = [[], [], [6, 3], [2, 2], [8, 3, 2, 3], [12, 4], [4, 4]];
 const photo = $('photo'), screen = video || photo;
+const moving = {frames: D.moving, shown: 0, request: 0, time: 0}; // an animation: its frames, and where it is while it plays
 const state = {still: 0, mode: 'stack', smooth: false, hidden: new Set(), range: [BEGIN, END], page: 0, face: ''};
 let panels = [];
 
@@ -273,7 +274,7 @@ function zoomBy(factor) {
 
 // ---- the present moment
 const usable = () => Boolean(video) && !video.error && video.readyState > 0;
-const headTime = () => usable() && !video.paused ? video.currentTime : D.times[state.still];
+const headTime = () => moving.request ? moving.time : usable() && !video.paused ? video.currentTime : D.times[state.still];
 
 function placeHeads(time) {
     for (const {u, head} of panels) {
@@ -326,7 +327,9 @@ function turnHeads(still) {
 }
 
 function moveTo(still, seek) {
+    if (seek) pause();
     state.still = Math.min(Math.max(still, 0), N - 1);
+    showFrame(headTime());
     const time = D.times[state.still], slider = $('moment');
     if (seek && usable()) video.currentTime = Math.min(time + 1e-3, video.duration || time);
     if (slider) {
@@ -338,6 +341,35 @@ function moveTo(still, seek) {
     placeHeads(headTime());
     if (seek) showRow();
     for (const row of $('rows').rows) row.classList.toggle('now', Number(row.dataset.still) === state.still);
+}
+
+// ---- an animation
+function showFrame(time) {
+    let place = 0;
+    while (place + 1 < moving.frames.length && moving.frames[place + 1][0] <= time + 1e-6) place++;
+    if (place !== moving.shown) photo.src = moving.frames[place][1];
+    moving.shown = place;
+}
+
+function pause() {
+    cancelAnimationFrame(moving.request);
+    moving.request = 0;
+    if ($('play')) $('play').textContent = 'Play';
+}
+
+function play() {
+    if (moving.request) { pause(); return; }
+    const from = state.still === N - 1 ? BEGIN : D.times[state.still], began = performance.now();
+    const step = (now) => {
+        moving.time = Math.min(from + Math.max(now - began, 0) / 1000, END);
+        const still = stillAt(moving.time);
+        if (still !== state.still) moveTo(still, false);
+        showFrame(moving.time);
+        placeHeads(moving.time);
+        if (moving.time < END) moving.request = requestAnimationFrame(step); else pause();
+    };
+    moving.request = requestAnimationFrame(step);
+    $('play').textContent = 'Pause';
 }
 
 function follow() {
@@ -411,6 +443,7 @@ function start() {
     when('whole', 'click', () => zoom(BEGIN, END));
     when('smooth', 'change', (event) => { state.smooth = event.target.checked; drawAll(); });
     when('show-boxes', 'change', drawBoxes);
+    when('play', 'click', play);
     when('heat', 'click', (event) => {
         const place = $('heat').getBoundingClientRect();
         moveTo(stillAt(BEGIN + (event.clientX - place.left) / place.width * (END - BEGIN)), true);

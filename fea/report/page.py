@@ -29,7 +29,7 @@ from ..faces.quality import QUALITY_TABLE, format_figure, quality_notes, quality
 from .heads import head_lines
 from .html import draw_versions, flatten_facts, format_percent, render_page
 from .plots import draw_geometry, has_geometry, label_shares, plot_timeline, source_name, split_spells
-from .thumbnails import Thumbnails, make_thumbnails, photo_of
+from .thumbnails import Thumbnails, animation_of, make_thumbnails, photo_of
 from ..stats.peaks import find_maxima
 from ..timeline.table import format_timestamp, still_spans, unsure_share
 from ..video.sources import file_kind
@@ -244,13 +244,13 @@ def _is_same_video(
 # %% ../../nbs/report/04_page.ipynb #2d5db481
 def _origin_values(
     timeline:pd.DataFrame, # A timeline
-    video:Path|None, # The video beside it
+    same:bool|None, # From `_is_same_video`
 )->dict[str, Any]: # `same_video`, `known`, `facts`
     "Versions, checksums and settings"
     meta = timeline.attrs.get('fea')
     facts = flatten_facts(meta) if isinstance(meta, dict) else []
     own = [('report: fea', fea.__version__), ('report: uPlot', '1.6.32 (MIT, Leon Sorokin)')]
-    return {'same_video': _is_same_video(timeline, video), 'known': bool(facts), 'facts': facts + own}
+    return {'same_video': same, 'known': bool(facts), 'facts': facts + own}
 
 # %% ../../nbs/report/04_page.ipynb #16c0f225
 def _panel_values(
@@ -298,7 +298,7 @@ def _geometry_values(
 def _page_values(
     timeline:pd.DataFrame, # A timeline with at least one row
     quality:pd.DataFrame|None, # From `frame_quality`
-    video:Path|None, # The video, if it is shown
+    same:bool|None, # Whether the video beside the curves is the one that was analysed; None: not known, or there is none
     pictures:Thumbnails, # Of the video
 )->dict[str, Any]: # What the template names, but for the title, the player and the sections of other rooms
     "Everything that the page knows"
@@ -310,7 +310,8 @@ def _page_values(
             'panels': [_panel_values(timeline, face, pictures.faces.get(face, '')) for face in _shown_faces(timeline)],
             'pictures': pictures, 'peaks': _peak_values(peaks),
             'quality': _quality_values(summary), 'rows': {'faces': numbers, 'columns': list(map(str, timeline.columns))},
-            'meaning': MEANING, 'limits': _list_limits(timeline), 'origin': _origin_values(timeline, video), 'data': _page_data(timeline, peaks)}
+            'meaning': MEANING, 'limits': _list_limits(timeline), 'origin': _origin_values(timeline, same),
+            'data': _page_data(timeline, peaks) | {'moving': pictures.moving}}
 
 # %% ../../nbs/report/04_page.ipynb #3c657e0d
 def check_report_place(
@@ -324,12 +325,14 @@ def check_report_place(
 # %% ../../nbs/report/04_page.ipynb #655bfcb3
 def _take_pictures(
     timeline:pd.DataFrame, # A timeline
-    video:Path, # What is shown beside it
-)->Thumbnails: # None of another file than the one that was analysed
-    "Small pictures; of a photo, itself"
-    if not video.exists() or not _is_same_video(timeline, video): return Thumbnails()
-    return photo_of(timeline, video) if recorded(timeline, 'source', 'kind') == 'image' else make_thumbnails(timeline, video, _shown_faces(timeline))
+    video:Path, # The file that was analysed
+)->Thumbnails: # Small pictures
+    "Faces and scenes; of a photo, itself, and of an animation, its frames"
+    kind, faces = recorded(timeline, 'source', 'kind'), _shown_faces(timeline)
+    if kind == 'image': return photo_of(timeline, video)
+    return animation_of(timeline, video, faces) if kind in ('animation', 'sequence') else make_thumbnails(timeline, video, faces)
 
+# %% ../../nbs/report/04_page.ipynb #67a2f722
 def write_report(
     timeline:pd.DataFrame, # A timeline
     out:str|Path, # Where to, `.html`
@@ -347,11 +350,13 @@ def write_report(
     if not len(timeline): raise InputError('a timeline without a row has nothing to report')
     if embed and shown is None: raise InputError('no video is given that could be embedded')
     title = source_name(timeline) or (shown.name if shown else 'a timeline')
-    pictures = _take_pictures(timeline, shown) if shown is not None and thumbnails else Thumbnails()
-    if shown is not None and not _check_video(shown): shown = None
+    playable = shown is not None and _check_video(shown)
+    same = _is_same_video(timeline, shown)
+    pictures = _take_pictures(timeline, shown) if shown is not None and same and thumbnails else Thumbnails()
+    if not playable: shown = None
     player = {'name': shown.name, 'address': _video_address(shown, Path(home or out.parent)/out.name, embed)} if shown else None
     added = more or {}
     others = {'links': [(key, heading) for key, (heading, _) in added.items()], 'sections': [(key, text) for key, (_, text) in added.items()]}
     page = render_page('report.html', scripts=('uPlot.iife.min.js', 'heads.js', 'report.js'), media='data:' if embed else "'self' file:",
-                       title=title, player=player, more=others, **_page_values(timeline, quality, shown, pictures))
+                       title=title, player=player, more=others, **_page_values(timeline, quality, same if shown else None, pictures))
     return replace_file(out, page)
