@@ -75,7 +75,7 @@ def serve(temporary:Path)->Server:
     def answers()->bool:
         try: return httpx.get(f'http://127.0.0.1:{port}/_stcore/health').status_code == 200
         except httpx.TransportError: return False
-    assert wait_for(lambda: answers() or process.poll() is not None, 60) and process.poll() is None, (temporary/'log').read_text()
+    assert wait_for(lambda: answers() or process.poll() is not None) and process.poll() is None, (temporary/'log').read_text()
     return Server(f'http://127.0.0.1:{port}', process, temporary)
 
 
@@ -178,7 +178,7 @@ def answer(page:'sync_api.Page')->None:
 
 def upload(page:'sync_api.Page', *files:Path|dict)->None:
     "Give files to the page"
-    page.locator('input[type=file]').set_input_files(list(files))
+    page.locator('input[type=file]').first.set_input_files(list(files)) # another one takes norms
 
 
 def choose_rate(page:'sync_api.Page', rate:str)->None:
@@ -295,6 +295,8 @@ def test_a_bad_file_is_a_sentence_and_the_others_become_a_study(visit:Callable, 
     assert chosen.get_attribute('aria-checked') == 'true' and page.get_by_test_id('stVideo').count() == 1
 
     page.get_by_role('tab', name='Study').click()
+    page.get_by_role('textbox', name='Name of the study').fill('Ads <b>2026</b>')
+    page.get_by_role('textbox', name='Name of the study').press('Enter')
     page.get_by_role('button', name='Compare the viewers').click()
     report = download(page, 'Study report')[1].decode()
     for scheme in ('light', 'dark'):
@@ -305,6 +307,29 @@ def test_a_bad_file_is_a_sentence_and_the_others_become_a_study(visit:Callable, 
     assert 'ann' in report and 'bob' in report and 'fea-app' not in report and '<b>public' not in report
     with zipfile.ZipFile(io.BytesIO(download(page, 'Study as ZIP')[1])) as archive: people = pd.read_csv(archive.open('study/respondents.csv'))
     assert people.respondent.tolist() == ['ann', 'bob'] and people.included.all()
+    check_what_is_taken_away(page)
+
+
+def check_what_is_taken_away(page:'sync_api.Page')->None:
+    "Workbook, slides and norms of a study; then the same study against earlier ones"
+    for label, called, inside in (('Excel workbook', 'study.xlsx', 'xl/workbook.xml'), ('Slides', 'study_slides.pptx', 'ppt/presentation.xml')):
+        name, content = download(page, label)
+        with zipfile.ZipFile(io.BytesIO(content)) as archive: assert name == called and inside in archive.namelist()
+    name, content = download(page, 'Norms with this study')
+    norms = json.loads(content)
+    assert name == 'norms.json' and [study['name'] for study in norms['studies']] == ['Ads <b>2026</b>']
+    earlier = norms['studies'][0] | {'name': 'earlier', 'people': 'others'}
+    others = earlier | {'name': '*older*', 'people': 'more', 'conditions': earlier['conditions'] | {'bin': 2.}}
+    given = json.dumps(norms | {'studies': [earlier, others]}).encode()
+    page.get_by_text('Compare with earlier studies').click()
+    field = page.get_by_test_id('stFileUploader').last.locator('input[type=file]')
+    for content, words in ((b'{', 'is no norms file, or damaged'), (given, 'A percentile is the share of 1 stimulus of 1 earlier study (our norms.json) with a lower score.')):
+        field.set_input_files([{'name': 'our norms.json', 'mimeType': 'application/json', 'buffer': content}])
+        page.get_by_role('button', name='Compare the viewers').click()
+        page.get_by_text(words).wait_for()
+    page.get_by_text("Left out: '*older*' (1 stimulus), made under other conditions: bins of 2 s instead of 1 s.").wait_for()
+    assert 'percentile among earlier stimuli' in download(page, 'Study report')[1].decode()
+    assert [study['name'] for study in json.loads(download(page, 'Norms with this study')[1])['studies']] == ['earlier', '*older*', 'Ads <b>2026</b>']
 
 
 def test_what_is_no_video_or_too_large_is_refused_at_once(visit:Callable, server:Server)->None:

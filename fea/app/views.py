@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from fea.app.tasks import (
-    ANNOTATED, REPORT, STILLS, SUMMARY, TABLE, Clip, Task, build_request, offered_files, pack_results, write_manifest,
+    ANNOTATED, NORMS, REPORT, STILLS, SUMMARY, TABLE, Clip, Task, build_request, offered_files, pack_results, write_manifest,
 )
 from .timeline import PLAYED, TIMELINE_CSS, TIMELINE_JS, timeline_view, why_no_player
-from .uploads import Limits, keep_upload, sample_clip
+from .uploads import NORMS_MB, Limits, keep_norms, keep_upload, sample_clip
 from .workspaces import Workspaces
 from ..core.defaults import DEFAULT_FPS
 from ..core.errors import FeaError
@@ -335,19 +335,18 @@ def show_study(
     if len(clips) < 2:
         st.info('Analyse the videos of at least two viewers first.')
         return
-    rows = _ask_viewers(clips)
-    coarse = any(clip.task is not None and (clip.task.request['fps'] or 25.) < 2 for clip in clips)
-    width = st.selectbox('Steps of the clock', [.5, 1., 2., 5.], index=2 if coarse else 1, format_func=lambda w: f'{w:g} s', key='width',
-                         help='Each needs a still at least; 5 stills per second and steps of 1 s are customary.')
+    rows, chosen = _ask_viewers(clips), _ask_settings(clips)
     if st.button('Compare the viewers', type='primary', key='compare', disabled=bool(visit.busy)):
-        try: folder = write_manifest(clips, rows, visit.folder)
+        try: visit.study = _plan_study(visit, clips, rows, chosen)
         except FeaError as e: st.error(literal(str(e)))
         else:
-            visit.study = Task({'job': 'study', 'folder': str(folder), 'bin': width, 'consent': visit.consent})
             visit.start([visit.study])
             st.rerun()
-    if visit.study is not None and visit.study.error: st.error(literal(visit.study.error))
-    if visit.study is not None and visit.study.state == 'done': _show_comparison(visit.folder/'study'/'study')
+    task = visit.study
+    if task is None: return
+    if task.error: st.error(literal(task.error))
+    for note in task.notes: st.warning(literal(note))
+    if task.state == 'done': _show_comparison(visit.folder/'study'/'study')
 
 # %% ../../nbs/app/05_views.ipynb #90477378
 def _ask_viewers(
@@ -366,6 +365,36 @@ def _ask_viewers(
     edited = st.data_editor(table, column_config=columns, disabled=['video'], hide_index=True, key=key)
     st.caption('Scenes, resting faces, several films in one recording and other settings: fea study on the command line.')
     return [{str(name): value for name, value in row.items()} for row in edited.drop(columns='video').to_dict('records')]
+
+# %% ../../nbs/app/05_views.ipynb #cc0243f6
+def _ask_settings(
+    clips:list[Clip], # Analysed
+)->dict[str, Any]: # `bin` (s), `title` and `norms` (an upload or None)
+    "How the viewers are to be compared"
+    import streamlit as st
+    coarse = any(clip.task is not None and (clip.task.request['fps'] or 25.) < 2 for clip in clips)
+    left, right = st.columns(2)
+    width = left.selectbox('Steps of the clock', [.5, 1., 2., 5.], index=2 if coarse else 1, format_func=lambda w: f'{w:g} s', key='width',
+                           help='Each needs a still at least; 5 stills per second and steps of 1 s are customary.')
+    title = right.text_input('Name of the study', key='title', max_chars=100, placeholder='for example: spring ads',
+                             help='Stands over the report, and beside the scores that are kept as norms.')
+    with st.expander('Compare with earlier studies'):
+        norms = st.file_uploader('Norms', type='json', key='norms', max_upload_size=NORMS_MB,
+                                 help='Scores of earlier studies, from here ("Norms with this study") or from: fea norms add')
+        st.caption('Only studies made under the same conditions are compared; the others are named, with what differs.')
+    return {'bin': width, 'title': ' '.join(title.split()), 'norms': norms}
+
+def _plan_study(
+    visit:Visit, # The one of this page
+    clips:list[Clip], # Analysed
+    rows:list[dict[str, Any]], # From `_ask_viewers`
+    chosen:dict[str, Any], # From `_ask_settings`
+)->Task: # Not begun
+    "Get the files of a study ready; raises `InputError`"
+    given = chosen['norms']
+    norms = str(keep_norms(given, given.name, visit.folder)) if given is not None else ''
+    folder = write_manifest(clips, rows, visit.folder)
+    return Task({'job': 'study', 'folder': str(folder), 'consent': visit.consent} | chosen | {'norms': norms})
 
 # %% ../../nbs/app/05_views.ipynb #31d848aa
 def _picture_variants(
@@ -395,25 +424,43 @@ def _explain_left_out(
     return told
 
 # %% ../../nbs/app/05_views.ipynb #0cdca963
+_STUDY_FILES = (
+    ('Study report', REPORT, 'study_report.html', 'text/html'),
+    ('Excel workbook', 'study.xlsx', 'study.xlsx', 'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet'),
+    ('Slides', 'slides.pptx', 'study_slides.pptx', 'application/vnd.openxmlformats-officedocument.presentationml.presentation'),
+    ('Norms with this study', NORMS, 'norms.json', 'application/json'),
+)
+_STUDY_TABLES = (('norms', 'Percentiles among earlier studies'), ('scores', 'Scores'), ('comparisons', 'Comparisons'), ('respondents', 'Viewers'))
+
+def _offer_study(
+    folder:Path, # Of a study
+)->None:
+    "Files to take away"
+    import streamlit as st
+    with st.container(horizontal=True):
+        for label, name, called, kind in _STUDY_FILES:
+            if (folder/name).is_file(): st.download_button(label, (folder/name).read_bytes, called, kind, on_click='ignore', key=f'study {name}')
+        st.download_button('Study as ZIP', partial(pack_results, folder, 'study'), 'study_fea.zip', 'application/zip', on_click='ignore', key='study zip')
+
 def _show_comparison(
     folder:Path, # Of a study
 )->None:
-    "Curves, scores, who was left out, and the files"
+    "The files, who was left out, curves and tables"
     import pandas as pd
     import streamlit as st
 
     from fea.core.tables import restore_table
+    from fea.study.norms import describe_norms
     people = restore_table(pd.read_csv(folder/'respondents.csv', dtype={'respondent': str}))
-    for left in _explain_left_out(people): st.warning(literal(left))
-    for picture in _picture_variants((folder/REPORT).read_text(encoding='utf-8')): st.html(picture)
     about = json.loads((folder/'study.json').read_text(encoding='utf-8'))
+    _offer_study(folder)
+    for left in _explain_left_out(people): st.warning(literal(left))
+    for sentence in describe_norms(about): st.info(literal(sentence))
+    for picture in _picture_variants((folder/REPORT).read_text(encoding='utf-8')): st.html(picture)
     st.caption(literal(about['exclusion_rule']))
-    for name, title in (('scores', 'Scores'), ('comparisons', 'Comparisons'), ('respondents', 'Viewers')):
+    for name, title in _STUDY_TABLES:
         if (folder/f'{name}.csv').is_file():
             with st.expander(title): st.dataframe(restore_table(pd.read_csv(folder/f'{name}.csv')), hide_index=True)
-    with st.container(horizontal=True):
-        st.download_button('Study report', (folder/REPORT).read_bytes, 'study_report.html', 'text/html', on_click='ignore', key='study report')
-        st.download_button('Study as ZIP', partial(pack_results, folder, 'study'), 'study_fea.zip', 'application/zip', on_click='ignore', key='study zip')
 
 # %% ../../nbs/app/05_views.ipynb #02a470d7
 _ABOUT = """
