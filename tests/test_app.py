@@ -323,7 +323,8 @@ def check_what_is_taken_away(page:'sync_api.Page')->None:
     given = json.dumps(norms | {'studies': [earlier, others]}).encode()
     page.get_by_text('Compare with earlier studies').click()
     field = page.get_by_test_id('stFileUploader').last.locator('input[type=file]')
-    for content, words in ((b'{', 'is no norms file, or damaged'), (given, 'A percentile is the share of 1 stimulus of 1 earlier study (our norms.json) with a lower score.')):
+    counted = 'A percentile is the share of 1 stimulus of 1 earlier study (our norms.json) with a lower score.'
+    for content, words in ((b'{', 'is no norms file, or damaged'), (given, counted)):
         field.set_input_files([{'name': 'our norms.json', 'mimeType': 'application/json', 'buffer': content}])
         page.get_by_role('button', name='Compare the viewers').click()
         page.get_by_text(words).wait_for()

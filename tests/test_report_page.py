@@ -1,8 +1,10 @@
 "The HTML report in a browser: it draws, a click takes the video along, nothing else is loaded, and no text becomes markup."
 import csv
 import io
+import itertools
 import shutil
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -413,3 +415,25 @@ def test_a_head_turns_with_the_video(open_page, seen, report):
         assert ','.join(map(str, colour)) in found
     old = open_page(report, [SAMPLE])
     assert old.locator('.turning').count() == 0 and old.locator('input[value=head]').count() == 0
+
+
+def test_a_gif_moves_with_its_own_times(open_page, tmp_path):
+    gif, times = tmp_path/'wave.gif', [0, 40, 120, 160, 240] # hundredths of a second
+    with av.open(str(SAMPLE)) as source, av.open(str(gif), 'w') as out:
+        stream = out.add_stream('gif', rate=100, width=320, height=180, pix_fmt='rgb8')
+        stream.codec_context.time_base = Fraction(1, 100)
+        for time, frame in zip(times, itertools.islice(source.decode(video=0), 0, None, 60), strict=False):
+            picture = frame.reformat(320, 180, 'rgb8')
+            picture.pts, picture.time_base = time, Fraction(1, 100)
+            out.mux(stream.encode(picture))
+        out.mux(stream.encode(None))
+    page = open_page(write_report(analyze(gif, 5, progress=False), tmp_path/'gif.html', gif))
+    pictures = []
+    for _ in range(page.evaluate("Number(document.getElementById('moment').max)") + 1):
+        pictures.append(page.locator('#photo').get_attribute('src'))
+        page.locator('#moment').press('ArrowRight')
+    assert len(dict.fromkeys(pictures)) == len(times) and page.locator('#boxes div').count() > 0
+    page.get_by_role('button', name='Play', exact=True).click()
+    page.get_by_role('button', name='Pause', exact=True).wait_for()
+    page.get_by_role('button', name='Play', exact=True).wait_for() # it ends by itself
+    assert page.locator('#photo').get_attribute('src') == pictures[-1]
