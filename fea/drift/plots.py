@@ -125,7 +125,8 @@ def draw_effects(
         _draw_points(right, rows, 'distance_beyond')
         left.axvline(0, color=FAINT, lw=.8)
         left.set_xlim(min(left.get_xlim()[0], -.1), max(left.get_xlim()[1], .1))
-        left.set_xlabel('effect: lower ← batch → higher' if narrow else f"effect, with {given['level']:.0%} interval: lower ← batch → higher")
+        level = f", with {given['level']:.0%} interval" if rows.low.notna().any() and not narrow else ''
+        left.set_xlabel(f'effect{level}: lower ← batch → higher')
         right.set_xlabel('distance; shaded: watch, alarm' if narrow else 'distance with the noise taken off; shaded: watch, alarm')
         for ax in (left, right) if narrow else (left,): ax.set_yticks(range(len(rows)), names)
         for verdict in (v for v in _MARKERS if v in set(rows.verdict)):
@@ -211,12 +212,15 @@ def draw_labels(
     sides = (('baseline', FAINT, 'D', .16), ('batch', FIRST, 'o', -.16))
     with mpl.rc_context(STYLE):
         fig, (ax,) = make_panels((3.9 if narrow else 6, 2.6))
+        drawn = False
         for (name, colour, marker, shift), shares in zip(sides, view.shares['emotion'], strict=True):
             mean, low, high = (100*v for v in share_intervals(shares))
             y = np.arange(len(EMOTIONS)) - shift
             ax.hlines(y, low, high, color=colour, lw=1.8)
+            drawn |= bool(np.isfinite(low).any())
             ax.plot(mean, y, marker, color=colour, ms=5.5, label=name)
-        ax.set(ylim=(len(EMOTIONS) - .4, -.6), yticks=range(len(EMOTIONS)), yticklabels=EMOTIONS, xlabel='% of the faces, with 95% interval')
+        ax.set(ylim=(len(EMOTIONS) - .4, -.6), yticks=range(len(EMOTIONS)), yticklabels=EMOTIONS,
+               xlabel='% of the faces' + ', with 95% interval'*drawn)
         ax.set_xlim(left=0)
         ax.grid(axis='y', visible=False)
         ax.legend(loc='lower right')
