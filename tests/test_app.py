@@ -324,8 +324,11 @@ def check_what_is_taken_away(page:'sync_api.Page')->None:
     page.get_by_text('Compare with earlier studies').click()
     field = page.get_by_test_id('stFileUploader').last.locator('input[type=file]')
     counted = 'A percentile is the share of 1 stimulus of 1 earlier study (our norms.json) with a lower score.'
-    for content, words in ((b'{', 'is no norms file, or damaged'), (given, counted)):
-        field.set_input_files([{'name': 'our norms.json', 'mimeType': 'application/json', 'buffer': content}])
+    for name, content, words in (('damaged.json', b'{', 'is no norms file, or damaged'), ('our norms.json', given, counted)):
+        field.set_input_files([{'name': name, 'mimeType': 'application/json', 'buffer': content}])
+        sent = page.get_by_test_id('stFileChip').filter(has_text=name)
+        sent.wait_for()
+        assert wait_for(lambda sent=sent: sent.count() and not sent.get_by_test_id('stFileChipIconSpinner').count()) # else the button is faster
         page.get_by_role('button', name='Compare the viewers').click()
         page.get_by_text(words).wait_for()
     page.get_by_text("Left out: '*older*' (1 stimulus), made under other conditions: bins of 2 s instead of 1 s.").wait_for()
@@ -437,6 +440,66 @@ def test_one_click_shows_what_it_is_about_and_a_reload_keeps_it(visit:Callable, 
     other.get_by_role('button', name='Delete my files').click()
     other.get_by_text('What is the analysis for?').wait_for()
     other.close()
+
+
+def reach(page:'sync_api.Page', target:'sync_api.Locator', key:str='Tab')->None:
+    "Go there with one key alone"
+    for _ in range(120):
+        if target.count() == 1 and target.evaluate('e => e.matches(":focus-within")'): return
+        page.keyboard.press(key)
+    pytest.fail(f'not reached by {key}: {target}')
+
+
+def press_enter(page:'sync_api.Page', target:'sync_api.Locator', seen:'sync_api.Locator', key:str='Tab')->None:
+    "Press it by keyboard; once more after a while, as a user would, when the page was just being drawn anew"
+    for patience in (20, 40, 80, 160, 320):
+        if not target.count(): break
+        reach(page, target, key)
+        page.keyboard.press('Enter')
+        try: return seen.first.wait_for(timeout=1000*patience)
+        except sync_api.TimeoutError: pass
+    seen.first.wait_for()
+
+
+def choose_files(page:'sync_api.Page', target:'sync_api.Locator', files:list[dict])->None:
+    "The same with the chooser of files"
+    for patience in (20, 40, 80, 160, 320):
+        reach(page, target, 'Shift+Tab')
+        try:
+            with page.expect_file_chooser(timeout=1000*patience) as chooser: page.keyboard.press('Enter')
+            return chooser.value.set_files(files)
+        except sync_api.TimeoutError: pass
+    pytest.fail('no chooser of files by keyboard')
+
+
+def test_a_whole_session_by_keyboard(visit:Callable, short:bytes)->None:
+    page = visit(told=False)
+    def button(name:str)->'sync_api.Locator': return page.get_by_role('button', name=name, exact=True)
+    reach(page, page.get_by_role('radiogroup'))
+    for key in ('Space', 'ArrowDown', 'ArrowDown'): page.keyboard.press(key)
+    reach(page, page.get_by_role('checkbox'))
+    page.keyboard.press('Space')
+    press_enter(page, button('Continue'), button('Try it with a sample clip'))
+    press_enter(page, button('Try it with a sample clip'), page.get_by_text('Most frequent'))
+
+    position = page.get_by_role('slider', name='Position in the video')
+    reach(page, position)
+    before = position.get_attribute('aria-valuetext')
+    for _ in range(3): page.keyboard.press('ArrowRight')
+    assert wait_for(lambda: position.get_attribute('aria-valuetext') != before)
+
+    choose_files(page, button('Upload'), [clip('ann.mp4', short)])
+    button('Analyse 1 file').wait_for()
+    press_enter(page, button('Analyse 1 file'), page.get_by_text(re.compile(r'ann\.mp4 .* analysed$')))
+
+    reach(page, page.get_by_role('tablist'), 'Shift+Tab')
+    page.keyboard.press('ArrowRight')
+    page.keyboard.press('Enter')
+    button('Compare the viewers').wait_for()
+    press_enter(page, button('Compare the viewers'), button('Study report'))
+    reach(page, button('Study report'))
+    with page.expect_download() as started: page.keyboard.press('Enter')
+    assert started.value.suggested_filename == 'study_report.html'
 
 
 def test_an_address_whose_files_are_gone_says_so(server:Server, browser:'sync_api.Browser')->None:
