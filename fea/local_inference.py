@@ -27,7 +27,7 @@ from .faces.analysis import Settings, Stills, check_analysis, describe_analysis,
 from .faces.classifier import Classifier
 from .faces.detection import DETECTOR_MODEL, LONG_SIDE, SCORE_THRESHOLD
 from .faces.mesh import BLENDSHAPES
-from .faces.priors import GivenPrior, read_prior
+from .faces.priors import GivenPrior, check_learnt, read_prior
 from .faces.quality import find_rotation, rotation_note
 from .faces.runs import Run, take_down
 from .faces.tracking import FaceTracker
@@ -165,6 +165,7 @@ def analyze_each(
     found = find_sources(videos)
     folders = result_folders(found, out)
     classifier = options.pop('classifier', None) or Classifier()
+    check_learnt(classifier.meta.prior, read_prior(options.get('prior')))
     if min(jobs, len(found)) > 1: yield from _analyze_side_by_side(found, folders, min(jobs, len(found)), classifier, options)
     else:
         for video, folder in zip(found, folders, strict=True): yield analyze_one(video, folder, classifier=classifier, **options)

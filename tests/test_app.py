@@ -462,11 +462,11 @@ def reach(page:'sync_api.Page', target:'sync_api.Locator', key:str='Tab')->None:
     pytest.fail(f'not reached by {key}: {target}')
 
 
-def press_enter(page:'sync_api.Page', target:'sync_api.Locator', seen:'sync_api.Locator', key:str='Tab')->None:
+def press_enter(page:'sync_api.Page', target:'sync_api.Locator', seen:'sync_api.Locator')->None:
     "Press it by keyboard; once more after a while, as a user would, when the page was just being drawn anew"
     for patience in (20, 40, 80, 160, 320):
         if not target.count(): break
-        reach(page, target, key)
+        reach(page, target)
         page.keyboard.press('Enter')
         try: return seen.first.wait_for(timeout=1000*patience)
         except sync_api.TimeoutError: pass

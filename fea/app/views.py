@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .tasks import ANNOTATED, STILLS, SUMMARY, TABLE, Clip, Task, build_request, offered_files, pack_results
-from .timeline import PLAYED, TIMELINE_CSS, TIMELINE_JS, timeline_view, why_no_player
+from .timeline import PLAYED, timeline_view, why_no_player
 from .uploads import Limits, keep_upload, sample_clip
 from .workspaces import Workspaces
 from ..core.defaults import DEFAULT_FPS
@@ -196,7 +196,8 @@ def _timeline_component()->Callable[..., Any]: # Called with `data` and `key`
     "The drawing as a part of Streamlit's page"
     from streamlit.components.v2 import component
     from fea.report.html import web_file
-    return component('fea_timeline', html='<div class="timeline"></div>', css=TIMELINE_CSS, js=web_file('heads.js').read_text('utf-8') + TIMELINE_JS)
+    style, heads, script = (web_file(name).read_text('utf-8') for name in ('timeline.css', 'heads.js', 'timeline.js'))
+    return component('fea_timeline', html='<div class="timeline"></div>', css=style, js=heads + script)
 
 # %% ../../nbs/app/05_views.ipynb #b3801f95
 def _show_clip(

@@ -25,7 +25,7 @@ from ..core.models import model_path
 from ..core.tables import format_table
 from ..faces.analysis import Settings, check_analysis, describe_tools
 from ..faces.classifier import Classifier
-from ..faces.priors import read_prior
+from ..faces.priors import check_learnt, read_prior
 from ..faces.detection import DETECTOR_MODEL
 from ..timeline.results import RESULT, check_same
 from ..timeline.table import read_metadata, read_parquet, require_pyarrow
@@ -119,6 +119,7 @@ def run_on_cluster(
     "Timelines of many videos by many machines; raises `FeaError` for what concerns all of them"
     options['prior'] = read_prior(options.get('prior'))
     settings, out, model = Settings(fps, **options), whole_place(out), classifier or Classifier()
+    check_learnt(model.meta.prior, settings.prior)
     if kind not in ('csv', 'parquet'): raise InputError(f"format {kind!r} is neither 'csv' nor 'parquet'")
     if kind == 'parquet': require_pyarrow()
     found = find_videos_there(videos)

@@ -24,7 +24,9 @@ def _read_shares(
     given:GivenPrior, # What somebody expects
 )->dict[str, float]: # Of whatever names stand there
     "Names and numbers; raises `InputError`"
-    if not isinstance(given, (str, Path, Mapping)): given = dict(zip(EMOTIONS, given, strict=False)) | ({'an eighth': 0.} if len(given) > len(EMOTIONS) else {})
+    if not isinstance(given, (str, Path, Mapping)):
+        if len(given) != len(EMOTIONS): raise InputError(f'prior {given}: {len(given)} shares; give {len(EMOTIONS)}, for {", ".join(EMOTIONS)}')
+        given = dict(zip(EMOTIONS, given, strict=True))
     if isinstance(given, Mapping): return {str(name): float(share) for name, share in given.items()}
     try:
         if '=' in str(given): pairs = [part.split('=') for part in str(given).split(',')]

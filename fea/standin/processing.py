@@ -22,9 +22,9 @@ from threading import Event
 from typing import Any
 
 from ..aws.session import asking, split_address
-from ..core.errors import FeaError, InputError
+from ..core.errors import InputError
 from .containers import LogStream, Server, start_process
-from .jobs import JobOutcome
+from .jobs import JobOutcome, end_job
 from .models import Services
 from .requests import InputObject, deal_out, find_objects
 
@@ -206,9 +206,4 @@ def run_local_processing(
     job:LocalProcessing, # To be done
 )->JobOutcome:
     "Do a processing job; never raises"
-    try:
-        with ExitStack() as stack: reason = _process_all(job, stack)
-    except FeaError as e: reason = f'ClientError: {e}'
-    except Exception as e: reason = f'InternalServerError: {type(e).__name__}: {e}'
-    if job.stopped.is_set(): return JobOutcome('Stopped')
-    return JobOutcome('Failed', reason[:1024]) if reason else JobOutcome('Completed')
+    return end_job(lambda stack: _process_all(job, stack), job.stopped)

@@ -19,8 +19,9 @@ import pandas as pd
 
 from ..core.errors import FeaError, InputError
 from ..emotions import EMOTION_TABLE
-from .curves import HEAD_MEASURES, MEASURES
+from .curves import MEASURES
 from .plots import HEAD_LABELS, LABELS, find_splits, pick_groups
+from ..timeline.table import HEAD_MEASURES
 from ..video.sources import probe_source, read_frames
 
 if TYPE_CHECKING:

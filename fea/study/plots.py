@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 LABELS = {e.column: e.name for e in EMOTION_TABLE} | {'valence': 'Valence', 'expressiveness': 'Expressiveness'}
 
 HEAD_LABELS = {'yaw': 'Head: yaw, degrees', 'pitch': 'Head: pitch, degrees', 'roll': 'Head: roll, degrees',
-               'mouth_opening': 'Mouth: opening', 'mouth_width': 'Mouth: width'} # of `fea.study.curves.HEAD_MEASURES`
+               'mouth_opening': 'Mouth: opening', 'mouth_width': 'Mouth: width'} # of `fea.timeline.table.HEAD_MEASURES`
 
 _MEASURE_COLOURS = {'p_happy': MARK, 'valence': FIRST, 'expressiveness': SECOND}
 

@@ -20,7 +20,8 @@ from ..core.errors import InputError
 from ..core.files import read_text_table
 from ..stats.peaks import find_maxima
 from ..stats.resampling import DRAWS, LEVEL, SEED, mean_intervals, percentile_interval, wilson_intervals
-from .curves import HEAD_MEASURES, LEAST_CARRIED, MEASURES, Traces
+from .curves import LEAST_CARRIED, MEASURES, Traces
+from ..timeline.table import HEAD_MEASURES
 
 # %% ../../nbs/study/02_scores.ipynb #10e3616e
 _THRESHOLD = .5 # above it, an expression counts as shown
