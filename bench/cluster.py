@@ -1,9 +1,10 @@
 #!/usr/bin/env python
 """What a cluster costs beside the plain loop, and what ten thousand videos on a hundred machines would meet: python bench/cluster.py [--quick] [--simulate]
 
-Two nodes of Ray with one core each are started on this machine (tests/ray_nodes.py). Overhead is a ratio of processor times of one run, start-up left
-out: the loop's own against those of all processes of Ray and of whoever waits. Efficiency is a ratio of times on the clock, so it says something only on
-a machine that does nothing else; the load is printed with it. On a quiet machine of two cores it takes about three minutes, with --quick (8 clips) one.
+Two nodes of Ray with one core each are started on this machine (tests/ray_nodes.py), each tied to a core of its own. Overhead is a ratio of processor
+times of one run, start-up left out: the loop's own against those of all processes of Ray and of whoever waits. Efficiency is a ratio of times on the
+clock, so it says something only on a machine that does nothing else; the load is printed with it. On a quiet machine of two cores it takes about three
+minutes, with --quick (8 clips) one.
 The third part is a simulation, and says so. Prints Markdown.
 """
 import argparse
@@ -45,6 +46,14 @@ def processor_time(process:psutil.Process)->float: # s
     return total
 
 
+def keep_apart(nodes:list[int])->None: # Their processes
+    "Give each node one core of the machine, as its number of cores promises: what a task begins besides would else take the other's"
+    for pid, core in zip(nodes, sorted(os.sched_getaffinity(0)), strict=False):
+        node = psutil.Process(pid)
+        for process in (node, *node.children(recursive=True)):
+            for thread in process.threads(): os.sched_setaffinity(thread.id, [core])
+
+
 def measure(count:int)->None:
     "Overhead and efficiency"
     with tempfile.TemporaryDirectory() as temp:
@@ -58,7 +67,9 @@ def measure(count:int)->None:
         nodes = subprocess.Popen([sys.executable, str(ROOT/'tests'/'ray_nodes.py')], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert nodes.stdin and nodes.stdout
         try:
-            address = json.loads(nodes.stdout.readline())['address']
+            told = json.loads(nodes.stdout.readline())
+            address = told['address']
+            keep_apart(told['raylets'])
             import ray
             ray.init(address=address, log_to_driver=False, logging_level='error') # kept for all runs
             def run(name:str, videos:list[Path], jobs:int|None)->float: # s on the clock

@@ -24,6 +24,7 @@ from .aws.resume import prepare_shipment, read_finished, recheck_answers, refuse
 from .aws.session import Cloud, remove_objects
 from .aws.transform_job import WORK, JobSettings, check_durations, count_noun, payload_limits, run_transform_job
 from .core.defaults import DEFAULT_FPS
+from .core.errors import InputError
 from .faces.analysis import Settings
 from .faces.detection import LONG_SIDE
 from .local_inference import Outcome
@@ -49,6 +50,7 @@ def transform(
     keep:bool=False, # Leave packs and answers in S3 and in `out`
     long_side:int=LONG_SIDE, # Faces are looked for in pictures scaled down to this, px
     geometry:bool|None=None, # Measure pose, eyes and mouth; None: of sampled stills
+    blendshapes:bool=False, # Also write a second table with 52 movements of parts of the face; with `resume` it was begun so, or not
     poll:float=10., # Between two looks at the job, s
     progress:bool|None=None, # True shows bars, False none; None: on a terminal or in Jupyter
     tell:Callable[[str], Any]=str, # Told in a line each what happens; `print` shows it
@@ -57,14 +59,16 @@ def transform(
     out = Path(out)
     if resume:
         shipment, package = load_shipment(out), out/WORK/'model.tar.gz'
+        if blendshapes and not shipment.blendshapes:
+            raise InputError(f'{out}: its transform was begun without blendshapes; go on without them (no --blendshapes), or start anew (--overwrite)')
         if done := read_finished(shipment, out): return done + refused_outcomes(shipment, out)
         shipment = take_up_job(cloud, recheck_answers(shipment, out/WORK), out, poll, progress)
     else:
         processing = needs_processing(form, settings)
         with chosen_archive(cloud, version, archive) as chosen:
             if chosen: check_isolated(cloud, chosen, settings.image)
-            shipment, package = prepare_shipment(videos, out, form, Settings(fps, long_side, geometry=geometry), models, overwrite, kind,
-                                                 progress=progress, archive=chosen, limit=settings.timeout or request_limit(settings.image))
+            shipment, package = prepare_shipment(videos, out, form, Settings(fps, long_side, geometry=geometry, blendshapes=blendshapes), models,
+                                                 overwrite, kind, progress=progress, archive=chosen, limit=settings.timeout or request_limit(settings.image))
         shipment = replace(shipment, version=version.arn if version else '', processing=processing)
     save_shipment(shipment, out)
     size = sum(pack.size for pack in shipment.packs) / MB
@@ -105,11 +109,13 @@ def dry_run(
     long_side:int=LONG_SIDE, # Faces are looked for in pictures scaled down to this, px
     progress:bool|None=None, # Bars
     archive:Path|None=None, # A `model.tar.gz`; None: one is built
+    geometry:bool|None=None, # Measure pose, eyes and mouth; None: of sampled stills
+    blendshapes:bool=False, # Also estimate the 52 movements of parts of the face
 )->str: # For people
     "Pack for real, send nothing, and say what it would take; raises `InputError`"
     with tempfile.TemporaryDirectory() as folder:
-        shipment, package = prepare_shipment(videos, Path(folder), form, Settings(fps, long_side), models, True, progress=progress, archive=archive,
-                                             limit=settings.timeout or request_limit(settings.image))
+        shipment, package = prepare_shipment(videos, Path(folder), form, Settings(fps, long_side, geometry=geometry, blendshapes=blendshapes), models,
+                                             True, progress=progress, archive=archive, limit=settings.timeout or request_limit(settings.image))
         if not shipment.packs: return 'nothing would be sent: no face was found'
         how, concurrent, volume = _describe_job(shipment, settings, prices, needs_processing(form, settings))
         size, count = package.stat().st_size, len(shipment.packs)

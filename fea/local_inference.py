@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from .core.defaults import DEFAULT_FPS
 from .core.errors import FeaError, TruncatedVideoError
-from .core.files import finish_replacing
+from .core.files import check_reachable, finish_replacing
 from .core.models import model_path
 from .core.processes import call_side_by_side
 from .core.threads import count_cores
@@ -64,6 +64,7 @@ def analyze(
     cores:int|None=None, # Kept busy; None: all that this process may use
 )->pd.DataFrame: # The timeline; how it was made is in `.attrs['fea']`
     "Timeline of a video; raises `InputError` or `OutputError`, warns when the video breaks off and keeps what could be read"
+    check_reachable(video)
     if out is not None: finish_replacing(out) # of a run that was killed
     begun = earlier_settings(out, kind) if out is not None and resume and geometry is None and not blendshapes else {}
     settings = Settings(fps, long_side, score_threshold, pixel_aspect, rotate, adaptive, begun.get('geometry', geometry), blendshapes,

@@ -17,7 +17,7 @@ from .core.files import replace_file
 from .train.data import Augmentation, FaceSet
 from .train.loop import Trainer, TrainingConfig, check_config, epoch_size, keep_memory, load_checkpoint, predict_logits, save_checkpoint, score
 from .train.network import save_network
-from .train.record import check_device, check_faces, describe_run, out_of_patience, write_log
+from .train.record import check_device, check_faces, check_finite, describe_run, out_of_patience, write_log
 
 # %% ../nbs/04_training.ipynb #838e5997
 def train(
@@ -46,6 +46,7 @@ def train(
         started, size = time.perf_counter(), epoch_size(trainer.epoch, config)
         loss = trainer.train_epoch(train_faces, augmentation, progress, teacher)
         entry = {'epoch': trainer.epoch, 'size': size, 'loss': loss, **score(predict_logits(trainer.average, valid_faces.images, config), valid_faces)}
+        check_finite(entry)
         entry['seconds'] = round(time.perf_counter() - started, 1)
         entry['kept'] = not config.patience or entry['cross_entropy'] < min([e['cross_entropy'] for e in log], default=np.inf)
         if entry['kept']: save_network(trainer.average, out/'kept.safetensors')

@@ -35,7 +35,7 @@ class Installed:
     def run(self,
         *command:str|Path, # Program and arguments
         cwd:Path, # Folder to run in
-        timeout:float=120, # s
+        timeout:float=900, # s
         **env:str, # Added to the environment
     )->subprocess.CompletedProcess[str]: # Exit code, stdout and stderr
         "Run a program without anything of the checkout in its environment"

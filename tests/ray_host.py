@@ -19,6 +19,9 @@ from starlette.routing import Route
 BACKEND, PATIENCE = os.environ.get('RAYSERVE_BACKEND_URL', 'http://127.0.0.1:8000'), int(os.environ.get('RAYSERVE_BACKEND_TIMEOUT', '300'))
 
 
+def open_client()->httpx.AsyncClient: return httpx.AsyncClient(timeout=PATIENCE, verify=False) # nothing speaks TLS here, and reading certificates takes time
+
+
 def refuse(status:int, error:str)->Response: return Response(json.dumps({'error': error}), status, media_type='application/json')
 
 
@@ -26,7 +29,7 @@ async def invocations(request:Request)->Response:
     headers = {name: value for name, value in request.headers.items() if name.startswith('x-amzn-sagemaker-')}
     headers |= {name: request.headers.get(name, 'application/json') for name in ('content-type', 'accept')}
     try:
-        async with httpx.AsyncClient(timeout=PATIENCE) as client: answer = await client.post(f'{BACKEND}/', content=await request.body(), headers=headers)
+        async with open_client() as client: answer = await client.post(f'{BACKEND}/', content=await request.body(), headers=headers)
     except httpx.TimeoutException: return refuse(504, 'Request timeout')
     except httpx.ConnectError: return refuse(503, 'Service unavailable')
     return Response(answer.content, answer.status_code, media_type=answer.headers.get('content-type', headers['accept']))
@@ -34,22 +37,26 @@ async def invocations(request:Request)->Response:
 
 async def ping(request:Request)->Response:
     try:
-        async with httpx.AsyncClient(timeout=5) as client: well = (await client.get(f'{BACKEND}/-/healthz')).status_code == 200
+        async with open_client() as client: well = (await client.get(f'{BACKEND}/-/healthz')).status_code == 200
     except httpx.HTTPError: well = False
     return Response(b'', 200 if well else 503)
 
 
 def start_ray(model:Path, port:int, temp:Path)->None:
     "Deploy a model as `serve run config.yaml` does"
+    sys.path.append(str(Path(__file__).parents[1])) # for an interpreter that does not have fea
+    from fea.cluster.tasks import import_ray, start_patiently
+    sys.path.pop() # else replicas would find it, too
+    import_ray() # its own patience ends after half a minute
     sys.path[:0] = [str(model), str(model/'code')]
     os.environ['PYTHONPATH'] = os.pathsep.join([str(model), str(model/'code')])
-    os.environ |= {'RAY_USAGE_STATS_ENABLED': '0', 'RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER': '0', 'OMP_WAIT_POLICY': 'PASSIVE'}
+    os.environ['OMP_WAIT_POLICY'] = 'PASSIVE'
     import ray
     import yaml
     from ray import serve
     from ray.serve.context import _get_global_client
     from ray.serve.schema import ServeDeploySchema
-    ray.init(num_cpus=2, include_dashboard=False, object_store_memory=80_000_000, _temp_dir=str(temp), _node_ip_address='127.0.0.1')
+    start_patiently(lambda: ray.init(num_cpus=2, include_dashboard=False, object_store_memory=80_000_000, _temp_dir=str(temp), _node_ip_address='127.0.0.1'))
     serve.start(http_options={'host': '127.0.0.1', 'port': port})
     _get_global_client().deploy_apps(ServeDeploySchema.model_validate(yaml.safe_load((model/'config.yaml').read_text())))
 

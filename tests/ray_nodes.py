@@ -3,6 +3,7 @@ import json
 import os
 import sys
 import tempfile
+from pathlib import Path
 
 from fea.cluster.tasks import import_ray, start_patiently
 
@@ -10,7 +11,9 @@ from fea.cluster.tasks import import_ray, start_patiently
 def main()->None:
     "Run until the input ends"
     import_ray()
+    from ray._private.utils import get_ray_address_file
     from ray.cluster_utils import Cluster
+    Path(get_ray_address_file(None)).parent.mkdir(parents=True, exist_ok=True) # a head in a folder of its own writes there too, and does not make it
     options = {'num_cpus': 1, 'object_store_memory': 80_000_000, 'include_dashboard': False, 'node_ip_address': '127.0.0.1'}
     with tempfile.TemporaryDirectory(prefix='ray', dir='/tmp', ignore_cleanup_errors=True) as temp: # sockets need a short path
         cluster = start_patiently(lambda: Cluster(initialize_head=True, head_node_args=options | {'temp_dir': temp}))

@@ -274,6 +274,35 @@ def test_a_phone_shows_all_of_it(analysed:'sync_api.Page', scheme:str)->None:
     analysed.set_viewport_size({'width': 1280, 'height': 900})
 
 
+FAINT = """() => { // texts whose contrast with what is behind them is below 4.5 to 1; what is disabled may be faint
+    const numbers = s => {
+        const n = s.match(/[0-9.]+/g).map(Number)
+        return s.startsWith('color(') ? [255*n[0], 255*n[1], 255*n[2], n[3] ?? 1] : [...n, 1].slice(0, 4)
+    }
+    const over = (top, under) => [0, 1, 2].map(i => top[i]*top[3] + under[i]*(1 - top[3]))
+    const light = c => c.map(v => v/255 <= .03928 ? v/255/12.92 : ((v/255 + .055)/1.055)**2.4).reduce((sum, v, i) => sum + v*[.2126, .7152, .0722][i], 0)
+    return [...document.querySelectorAll('.stMain *')].flatMap(e => {
+        const text = [...e.childNodes].filter(n => n.nodeType === 3).map(n => n.textContent.trim()).join(''), place = e.getBoundingClientRect()
+        if (!text || place.width < 3 || place.height < 3 || e.closest('button:disabled, style')) return []
+        const all = []
+        for (let a = e; a; a = a.parentElement || a.getRootNode().host) all.push(getComputedStyle(a))
+        const ground = all.map(s => numbers(s.backgroundColor)).filter(c => c[3]).reverse().reduce((under, c) => over(c, under), [255, 255, 255])
+        const ink = numbers(all[0].color)
+        ink[3] *= all.reduce((share, s) => share*Number(s.opacity), 1)
+        const [a, b] = [light(over(ink, ground)), light(ground)].sort((x, y) => y - x)
+        return (a + .05)/(b + .05) < 4.5 ? [`${((a + .05)/(b + .05)).toFixed(2)} ${text.slice(0, 60)}`] : []
+    })
+}"""
+
+@pytest.mark.parametrize('scheme', ['light', 'dark'])
+def test_every_text_can_be_read(analysed:'sync_api.Page', scheme:str)->None:
+    analysed.emulate_media(color_scheme=scheme)
+    for name in ('Study', 'Live', 'About', 'Videos'):
+        analysed.get_by_role('tab', name=name).click()
+        analysed.mouse.move(5, 5) # what the mouse is on has another colour
+        assert wait_for(lambda: not analysed.evaluate(FAINT), 10), (name, analysed.evaluate(FAINT))
+
+
 def test_a_bad_file_is_a_sentence_and_the_others_become_a_study(visit:Callable, short:bytes)->None:
     page = visit()
     upload(page, {'name': 'holiday.mp4', 'mimeType': 'video/mp4', 'buffer': b'no video at all' * 1000}, *(clip(name, short) for name in ('ann.mp4', 'bob.mp4')))
@@ -303,7 +332,7 @@ def test_a_bad_file_is_a_sentence_and_the_others_become_a_study(visit:Callable, 
         page.emulate_media(color_scheme=scheme)
         shown = page.locator('.variants').first.locator('img:visible')
         assert wait_for(lambda shown=shown: shown.count() == 1 and shown.evaluate('e => e.complete && e.naturalWidth > 0'))
-        assert shown.get_attribute('class') in (f'wide-{scheme}', 'always')
+        assert shown.get_attribute('class') in (f'wide-{scheme}', f'always-{scheme}')
     assert 'ann' in report and 'bob' in report and 'fea-app' not in report and '<b>public' not in report
     with zipfile.ZipFile(io.BytesIO(download(page, 'Study as ZIP')[1])) as archive: people = pd.read_csv(archive.open('study/respondents.csv'))
     assert people.respondent.tolist() == ['ann', 'bob'] and people.included.all()
@@ -340,6 +369,7 @@ def test_what_is_no_video_or_too_large_is_refused_at_once(visit:Callable, server
     page = visit()
     upload(page, {'name': 'letter.txt', 'mimeType': 'text/plain', 'buffer': b'dear'})
     page.get_by_text('not allowed').wait_for()
+    assert page.get_by_text('not allowed').bounding_box()['width'] > 100 # seen, not only read aloud
     upload(page, clip('huge.mp4', bytes(LIMIT * 1024 ** 2 + 1)))
     page.get_by_text(f'must be {LIMIT}.0MB or smaller').wait_for()
     assert page.get_by_role('button', name=re.compile('^Analyse')).count() == 0
@@ -533,6 +563,26 @@ def test_a_picture_is_shown_with_its_face(visit:Callable, server:Server)->None:
     page.get_by_text('Most frequent').wait_for()
     assert wait_for(lambda: page.get_by_test_id('stImage').locator('img').first.evaluate('e => e.naturalWidth') == 640)
     assert len(pd.read_csv(io.BytesIO(download(page, 'CSV')[1]))) == 1
+    assert 'id="photo"' in download(page, 'Report with the picture')[1].decode() and 'id="photo"' not in download(page, 'Report')[1].decode()
+    page.locator('.timeline .bars').wait_for() # of one moment there is no curve, no time and no video
+    assert page.locator('.timeline .share').count() == 7
+    assert page.get_by_role('slider').count() == page.get_by_role('button', name='Make the annotated').count() == 0
+
+
+def test_an_animation_moves_in_its_report_and_has_an_annotated_video(visit:Callable)->None:
+    with av.open(str(SAMPLE)) as container: stills = [frame.to_image().resize((320, 180)) for frame in itertools.islice(container.decode(video=0), 0, 60, 6)]
+    film = io.BytesIO()
+    stills[0].save(film, 'gif', save_all=True, append_images=stills[1:], duration=200)
+    page = visit()
+    upload(page, {'name': 'moves.gif', 'mimeType': 'image/gif', 'buffer': film.getvalue()})
+    page.get_by_role('button', name='Analyse 1 file').click()
+    page.get_by_text('Most frequent').wait_for()
+    assert 'id="play"' in download(page, 'Report with the video')[1].decode()
+    page.get_by_role('button', name='Make the annotated video').click()
+    page.get_by_role('radio', name='Annotated video').wait_for()
+    assert page.get_by_test_id('stVideo').count() == 1
+    page.get_by_text('Picture', exact=True).first.click()
+    page.get_by_test_id('stImage').wait_for()
 
 
 def start_camera(page:'sync_api.Page')->'sync_api.Locator':
@@ -600,7 +650,7 @@ def test_nothing_is_left_when_the_server_ends(browser:'sync_api.Browser', tmp_pa
     workers = wait_for(lambda: server.workers)
     assert workers and server.sessions
     server.process.send_signal(getattr(signal, how))
-    server.process.wait(20)
+    server.process.wait(120)
     page.close()
     assert wait_for(lambda: not alive(workers))
     if how == 'SIGKILL': remove_leftovers(tmp_path) # as the next server does when it starts

@@ -32,7 +32,7 @@ from fea.timeline.results import RESULT
 from fea.timeline.table import read_timeline
 
 pytestmark = pytest.mark.skipif(find_spec('ray') is None, reason='NO RAY: the cluster was not tried') # not loaded yet: it reads the environment when it is
-FPS, PATIENCE = 10., 300 # s; nothing takes that long, but a machine may be ten times slower
+FPS, PATIENCE = 10., 1200 # s; nothing takes that long, but a machine may be ten times slower
 LENGTHS = {'p1': 2., 'p2': 3., 'p3': 4., 'p4': 5.} # s of the sample
 
 

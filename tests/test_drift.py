@@ -21,7 +21,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 
 def run_fea(*args, code=0, **env):
     "Run the command; whatever happens, a user sees no traceback"
     command = [sys.executable, '-c', 'from fea.cli.main import main; main()', *map(str, args)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False,
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False,
                           env=os.environ | {'PYTHONPATH': str(ROOT), 'MPLBACKEND': 'Agg', **env})
     assert 'Traceback' not in done.stderr, done.stderr
     assert done.returncode == code, f'exit code {done.returncode}, not {code}\n{done.stdout}{done.stderr}'
@@ -174,6 +174,9 @@ def test_cron_script_speaks_only_when_somebody_should_look(tmp_path, code, words
 def test_crontab_calls_the_script():
     lines = [line for line in (SCHEDULES/'crontab').read_text().splitlines() if line and line[0] != '#' and not re.match(r'[A-Z]+=', line)]
     assert len(lines) == 1 and re.fullmatch(r'(?:[\d*/,-]+ +){5}/\S+/drift\.sh( /\S+){1,2}', lines[0])
+    tutorial = json.loads((ROOT/'nbs'/'tutorials'/'todays_batch.ipynb').read_text())
+    shown = next(found for cell in tutorial['cells'] if (found := re.search(r'^BASELINE=.*?(?=^```)', ''.join(cell['source']), re.MULTILINE | re.DOTALL)))
+    assert shown[0].splitlines() == [line for line in (SCHEDULES/'crontab').read_text().splitlines() if line[0] != '#' and not line.startswith('MAILTO')]
 
 
 def test_workflow_is_valid_and_safe():

@@ -59,7 +59,7 @@ def run_in_jupyter(
         monkeypatch.delenv('MPLBACKEND')
         return papermill.execute_notebook(
             ROOT/'nbs'/f'{name}.ipynb', tmp_path/'done.ipynb', {'out': str(tmp_path/'out')} | parameters, kernel_name='python3', progress_bar=False,
-            cwd=folder_of(name), start_timeout=300)
+            cwd=folder_of(name), start_timeout=1200)
     return run
 
 

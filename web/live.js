@@ -1,4 +1,4 @@
-// The camera of the tab Live, a component of Streamlit's page; see nbs/app/06_live.ipynb
+// The camera of the tab Live, a component of Streamlit's page; see nbs/app/07_live.ipynb
 const REFUSED = { NotAllowedError: 'The browser may not use the camera. Allow it beside the address of this page, then press Start again.',
   NotFoundError: 'There is no camera on this machine.', NotReadableError: 'Another program uses the camera. Close that program, then press Start again.' }
 const SIDE = 480 // px, of the longer side of what is sent
@@ -9,6 +9,7 @@ function build(root, data) {
   const s = { root, stage: add(root, 'div', 'stage off'), number: 0, shown: 0, waiting: 0, answered: [], stream: null }
   s.video = add(s.stage, 'video', ''); s.video.muted = true; s.video.playsInline = true; s.video.autoplay = true
   s.video.setAttribute('aria-label', 'Picture of the camera')
+  add(s.stage, 'div', 'hint', 'The picture of the camera comes here.')
   s.button = add(root, 'button', 'start', 'Start the camera'); s.said = add(root, 'div', 'said'); s.said.setAttribute('role', 'status')
   const bars = add(root, 'div', 'bars')
   s.bars = data.names.map((name, i) => { add(bars, 'div', '', name)

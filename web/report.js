@@ -34,13 +34,8 @@ const stillAt = (time) => {
     }
     return low;
 };
-const clock = (seconds, digits) => {
-    const whole = Math.round(seconds * 1000), ms = whole % 1000, s = Math.floor(whole / 1000);
-    const text = `${Math.floor(s / 3600)}:${String(Math.floor(s / 60) % 60).padStart(2, '0')}:${String(s % 60).padStart(2, '0')}`;
-    return digits ? `${text}.${String(ms).padStart(3, '0')}` : text;
-};
 const INCREMENTS = [.1, .2, .5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
-const tickText = (time) => clock(time, time % 1 > 1e-6 && time % 1 < 1 - 1e-6).replace(/^0:/, '').replace(/(\.\d*?)0+$/, '$1');
+const tickText = (time) => clock(time, Math.abs(time) % 1 > 1e-6 && Math.abs(time) % 1 < 1 - 1e-6).replace(/^(-?)0:/, '$1').replace(/(\.\d*?)0+$/, '$1');
 const percent = (value) => `${Math.round(100 * value)} %`;
 
 // ---- one panel per face
@@ -209,7 +204,7 @@ function draw(figure) {
     return {u, head, holder, face};
 }
 
-// ---- the whole video as a strip: the colour of the label, the stronger the surer
+// ---- the whole video as a strip: the colour of the label, the stronger the higher its probability
 const LANE = 9; // px
 function drawHeat() {
     const canvas = $('heat');
@@ -294,7 +289,7 @@ function words(row) {
 
 function describe(still) {
     const list = $('faces');
-    $('clock').textContent = clock(D.times[still], D.milliseconds);
+    $('clock').textContent = N > 1 ? clock(D.times[still], D.milliseconds) : ''; // a photo has no time
     list.replaceChildren(...rowsAt[still].map((row) => {
         const item = make('li', words(row));
         const emotion = D.emotions.find(({name}) => name === column.emotion[row]);
@@ -302,7 +297,7 @@ function describe(still) {
             const swatch = make('span', '', 'swatch');
             swatch.style.background = emotion.colour;
             item.prepend(swatch);
-            item.append(make('span', `valence ${column.valence[row].toFixed(2).replace('-0.00', '0.00')}, expressiveness ${column.expressiveness[row].toFixed(2)}`, 'quiet'));
+            item.append(make('span', `valence ${column.valence[row].toFixed(2).replace('-0.00', '0.00').replace('-', '−')}, expressiveness ${column.expressiveness[row].toFixed(2)}`, 'quiet'));
         }
         return item;
     }));
@@ -406,7 +401,7 @@ function showPage(page) {
         });
         return line;
     }));
-    $('page').textContent = `page ${state.page + 1} of ${pages}, ${rows.length} rows`;
+    $('page').textContent = `page ${state.page + 1} of ${pages}, ${rows.length} row${rows.length === 1 ? '' : 's'}`;
     $('earlier').disabled = state.page === 0;
     $('later').disabled = state.page === pages - 1;
 }

@@ -32,8 +32,17 @@ def timed(folder: Path, kind: str, work: Callable) -> dict:
     return {'output': output, 'ms': median(times)}
 
 
-def run_job(folder: Path, result: Path, version: str, labels: list[str], classify: Callable, analyze: Callable) -> None:
-    "`classify` takes a crop and gives probabilities, `analyze` a picture and gives boxes (x, y, width, height) with emotions"
+def run_job(folder: Path, result: Path, version: str, labels: list[str], classify: Callable, analyze: Callable, analyze_frame: Callable | None = None) -> None:
+    """`classify` takes a crop and gives probabilities, `analyze` a picture and gives boxes (x, y, width, height) with emotions; `analyze_frame` does the
+    same with a frame among many, where a tool makes a difference"""
     found = {'version': version, 'labels': labels, 'crops': timed(folder, 'crops', classify)}
-    found |= {kind: timed(folder, kind, analyze) for kind in ('canvases', 'frames')}
+    found |= {kind: timed(folder, kind, work) for kind, work in (('canvases', analyze), ('frames', analyze_frame or analyze))}
     result.write_text(json.dumps(found))
+
+
+def run_film(result: Path, look: Callable[[], object], film: Callable[[], int]) -> None:
+    "`look` opens everything that a first picture opens; `film` goes from the file of a video to labels and says of how many frames, which is timed"
+    look()
+    start = time.perf_counter()
+    frames = film()
+    result.write_text(json.dumps({'frames': frames, 'seconds': time.perf_counter() - start}))

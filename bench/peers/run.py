@@ -23,7 +23,7 @@ HERE = Path(__file__).resolve().parent
 REPOSITORY, CACHE = HERE.parent.parent, HERE.parent/'.cache'/'peers'
 sys.path[:0] = [str(REPOSITORY), str(HERE.parent)]
 
-from clips import paint_frames
+from clips import make_clip, paint_frames
 from job import write_job
 
 from fea import FeaError, InputError
@@ -36,6 +36,7 @@ from fea.train.evaluation import RULES
 from fea.train.robustness import MIN_OVERLAP, overlap, place_face
 
 VOTES, SEED, CANVASES, FRAMES = 'label_csv', 0, 1000, 60
+FILM, FRAME, CORES = 120, '1280x720', (1, 2) # frames of the video, their size, cores on which it is analysed
 FER = 'fer==25.10.3'
 INT8 = REPOSITORY/'models'/'model.int8.onnx'
 TOOLS = ('fea', *(['fea int8'] if INT8.is_file() else []), 'fer', 'human', 'face-api', 'face-api tiny')
@@ -71,18 +72,36 @@ def install(name: str) -> Path:
     return folder
 
 
-def ask(name: str, job: Path) -> dict:
-    "Run one tool over the job, in a process of its own: what it found"
+def ask(name: str, job: Path, cores: int | None = None) -> dict:
+    "Run one tool over the job, or over a video on so many cores, in a process of its own: what it found"
     package, _, variant = name.partition(' ')
     result = CACHE/f'{package}{variant}.json'
     if package == 'fea': start, last = [sys.executable, HERE/'fea_peer.py'], [INT8] if variant else []
     elif package == 'fer': start, last = [CACHE/'fer'/'bin'/'python', HERE/'fer_peer.py'], []
     else: start, last = ['node', HERE/'js'/'run.mjs', package, CACHE/package], [variant]
-    began = time.perf_counter()
-    print(f'{name} ...', end=' ', flush=True)
-    shell(name, *start, job, result, *last, env=os.environ | ONE_THREAD | ({'PYTHONPATH': str(REPOSITORY)} if package == 'fea' else {}))
+    began, usable = time.perf_counter(), sorted(os.sched_getaffinity(0))
+    print(f"{name}{f', a film on {cores} of the cores' if cores else ''} ...", end=' ', flush=True)
+    settings = {'FEA_PEERS_PYTHON': sys.executable, 'FEA_PEERS_FRAME': FRAME} | ({'PYTHONPATH': str(REPOSITORY)} if package == 'fea' else {})
+    shell(name, *start, job, result, *last, env=os.environ | settings | (ONE_THREAD if cores in (None, 1) else {}),
+          preexec_fn=(lambda: os.sched_setaffinity(0, usable[:cores])) if cores else None)
     print(f'{time.perf_counter() - began:.0f} s', flush=True)
     return json.loads(result.read_text())
+
+
+def film_figures(name: str, clip: Path, limits: dict[str, float]) -> dict:
+    "The whole way from the file of a video to labels: frames a second on one core and on two, and the share of decoding alone"
+    rates = {str(cores): (found := ask(name, clip, cores))['frames']/found['seconds'] for cores in CORES}
+    return {cores: {'frames_per_second': rate, 'share_of_decoding': rate/limits[cores]} for cores, rate in rates.items()}
+
+
+def decoding_rate(clip: Path, cores: int) -> float:
+    "Frames a second of decoding alone, as fea does it, the faster of two runs"
+    usable, runs = sorted(os.sched_getaffinity(0)), []
+    for _ in range(2):
+        done = subprocess.run([sys.executable, HERE.parent/'decoders.py', 'decoding alone', clip, 'all', str(FILM)], capture_output=True, text=True, check=True,
+                              env=os.environ | {'PYTHONPATH': str(REPOSITORY)}, preexec_fn=lambda: os.sched_setaffinity(0, usable[:cores]))
+        runs.append(json.loads(done.stdout.splitlines()[-1]))
+    return max(run['stills']/run['wall'] for run in runs)
 
 
 def read_data(folder: Path) -> tuple[FaceSet, np.ndarray]:
@@ -169,6 +188,12 @@ def table(results: dict) -> str:
     for name, r in results['tools'].items():
         lines.append(f"| {name} | {percent(r['accuracy'])} | {percent(r['uar'])} | {r['ece']:.3f} | {percent(r['fer2013_accuracy'])} | "
                      f"{percent(r['end_to_end'])} | {r['found']['value']:.1%} | {r['ms_per_face']:.2g} | {r['frames_per_second']:.3g} |")
+    lines += ['', f'The whole way from the file of a video to labels ({FILM} frames of {FRAME}, one face, every frame):', '',
+              '| | ' + ' | '.join(f'frames/s, {cores} of the cores | share of decoding' for cores in results['decoding']) + ' |',
+              '|---' + '|---:'*2*len(CORES) + '|',
+              '| decoding alone | ' + ' | '.join(f'{rate:.0f} | 1' for rate in results['decoding'].values()) + ' |']
+    for name, r in results['tools'].items():
+        lines.append(f'| {name} | ' + ' | '.join(f"{f['frames_per_second']:.3g} | {f['share_of_decoding']:.2g}" for f in r['film'].values()) + ' |')
     lines += ['', *(f"- {name}: {r['version']}" for name, r in results['tools'].items())]
     return '\n'.join(lines)
 
@@ -197,10 +222,13 @@ def main(data: Path, limit: int | None, only: str | None) -> None:
     results = {'machine': machine(), 'votes': VOTES, 'seed': SEED, 'tools': {}}
     canvases, places = place_all(faces, which)
     write_job(CACHE/'job', {'crops': faces.images[shown], 'canvases': canvases, 'frames': np.stack([*islice(paint_frames(1800), FRAMES)])})
+    clip = make_clip(250, 1, FILM)
+    limits = {str(cores): decoding_rate(clip, cores) for cores in CORES}
+    results['decoding'] = limits
     for name in names:
         found = ask(name, CACHE/'job')
         results['tools'][name] = {'version': found['version'], **crop_figures(found, faces[shown], original[shown]),
-                                  **canvas_figures(found, truth[which], places)}
+                                  **canvas_figures(found, truth[which], places), 'film': film_figures(name, clip, limits)}
     print(table(results))
     if not (limit or only): write(results)
 

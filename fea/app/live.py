@@ -52,13 +52,13 @@ def _open_models()->tuple[Any, Classifier]: # Finder and classifier
     classifier = Classifier()
     return make_face_finder(Settings(), classifier.meta.crop_size, describe=True), classifier
 
-_MOST_ROWS = 3600*12
+_MOST_ROWS, _LONGEST, _RESTART = 3600*24, 3600., .1 # Of a recording; s; s between the pictures before and after a restart of the camera
 
 class LiveFaces:
     "What the camera of one visit shows now, and what was recorded of it"
     def __init__(self)->None:
         self.tracker, self.time, self.number = FaceTracker(), -1., 0
-        self.rows, self.recording, self.began = list[dict[str, Any]](), False, 0.
+        self.rows, self.recording, self.began, self.full, self.empty = list[dict[str, Any]](), False, 0., False, False
 
     def take(
         self,
@@ -68,7 +68,7 @@ class LiveFaces:
         begun = time.perf_counter()
         find, classifier = _open_models()
         picture, now = decode_picture(str(message.get('jpeg', ''))), float(message.get('time', 0))
-        if not now > self.time: self.tracker = FaceTracker() # the camera was started anew
+        if not now > self.time: self._start_anew(now)
         self.time = now
         found = find(Frame(0, now, picture))
         faces = self.tracker.update(found.faces, now, None, found.looks)
@@ -85,8 +85,18 @@ class LiveFaces:
         on:bool, # Whether rows are kept from now on
     )->None:
         "Begin a recording, which forgets the one before, or end it"
-        if on and not self.recording: self.rows, self.number, self.began = [], 0, self.time
+        if on and not self.recording: self.rows, self.number, self.began, self.full, self.empty = [], 0, self.time, False, False
+        elif self.recording and not on: self.empty = not self.rows
         self.recording = on
+
+    def _start_anew(
+        self,
+        now:float, # Of the first picture, s, by a clock that began again
+    )->None:
+        "The camera was started anew: nobody is known any more, and a recording goes on where it was"
+        highest, self.tracker = self.tracker.highest, FaceTracker()
+        if self.recording: self.tracker.reserve(highest)
+        self.began -= self.time + _RESTART - now
 
     def _keep(
         self,
@@ -95,7 +105,9 @@ class LiveFaces:
     )->None:
         "Rows of one picture"
         if not self.rows: self.began = self.time
-        if len(self.rows) > _MOST_ROWS: return
+        if self.time - self.began > _LONGEST or len(self.rows) >= _MOST_ROWS:
+            self.recording, self.full = False, True
+            return
         still = self.number, self.time - self.began, True
         rows = [timeline_row(*still, face, None if share is None else share.tolist()) for face, share in zip(faces, shares, strict=True)]
         self.rows += rows or [timeline_row(*still)]
@@ -118,6 +130,8 @@ def _show_recording(
             table = format_table(live.timeline)
             st.download_button('Recording (CSV)', table, 'live_timeline.csv', 'text/csv', on_click='ignore', key='live csv')
     if live.recording: st.caption('Recording: numbers alone, at most an hour. A new recording forgets the one before.')
+    if live.empty: st.caption('Nothing was recorded: the camera was off.')
+    if live.full: st.caption(f'The recording ended by itself: an hour, or {_MOST_ROWS:,} rows, is the most.')
 
 # %% ../../nbs/app/07_live.ipynb #4e765bde
 @lru_cache
@@ -138,12 +152,14 @@ def show_live(
     @st.fragment
     def camera()->None:
         def look()->None:
-            message = st.session_state['camera'].get('picture') or {}
+            message, before = st.session_state['camera'].get('picture') or {}, live.recording
             try: answer = live.take(message)
             except (InputError, TypeError, ValueError) as e: answer = {'number': message.get('number', 0), 'faces': [], 'error': str(e)}
             st.session_state['live answer'] = answer
+            st.session_state['live ended'] = before and not live.recording
         colours = [emotion.colour for emotion in EMOTION_TABLE]
         data = {'names': list(EMOTIONS), 'colours': colours, 'answer': st.session_state.get('live answer')}
         _live_component()(data=data, key='camera', on_picture_change=look)
+        if st.session_state.pop('live ended', False): st.rerun() # the button below still says that a recording goes on
     camera()
     st.fragment(_show_recording)(live)

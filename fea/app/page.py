@@ -67,7 +67,7 @@ def _ask_purpose(
 )->None:
     "The question that comes before everything"
     import streamlit as st
-    st.subheader('What is the analysis for?')
+    st.subheader('What is the analysis for?', anchor=False)
     purpose = st.radio('Purpose', _PURPOSES, index=None, format_func=lambda p: p.label, key='purpose', label_visibility='collapsed')
     if purpose is not None and purpose.refused:
         st.error(literal(purpose.refused))
@@ -83,24 +83,28 @@ def _ask_purpose(
 # %% ../../nbs/app/08_page.ipynb #bad08168
 def _watch_work(
     visit:Visit, # The one of this page
+    begun:list[str], # States of its work when the page was drawn
 )->None:
     "Bars that move by themselves while work goes on"
     import streamlit as st
-    begun = visit.busy
-    if not begun: return
+    if not visit.busy: return
     @st.fragment(run_every=.5)
     def bars()->None:
-        for name, task in visit.work:
+        todo = [(name, task) for name, task in visit.work if not task.over]
+        moving = [(name, task) for name, task in todo if task.state != 'waiting'] or todo[:1]
+        for name, task in moving:
             far = f', {100 * task.fraction:.0f} %' if 0 < task.fraction < 1 else ''
-            if not task.over: st.progress(task.fraction, f'{literal(name)}: {task.stage}{far}')
+            st.progress(task.fraction, f'{literal(name)}: {task.stage}{far}')
+        left = len(todo) - len(moving)
+        if left: st.caption(f"{left} more wait{'s' * (left == 1)}")
         if st.button('Stop', key='stop'):
             for task in visit.busy: task.halt()
-        if len(visit.busy) < len(begun): st.rerun() # so that a result is shown while others are still in work
+        if visit.states != begun: st.rerun() # so that the list is right, and a result is shown while others are still in work
     bars()
 
 # %% ../../nbs/app/08_page.ipynb #a19412c0
-_PICTURE_CSS = '.variants img { display: none; width: 100% } .variants .always { display: block; background: #fff }' + ''.join(
-    f'@media ({width}: {edge}px) and (prefers-color-scheme: {scheme}) {{ .variants .{name}-{scheme} {{ display: block }} }}'
+_PICTURE_CSS = '.variants { overflow-x: auto } .variants img { display: none; width: 100% } .variants [class^=always] { min-width: 36rem }' + ''.join(
+    f'@media ({width}: {edge}px) and (prefers-color-scheme: {scheme}) {{ .variants .{name}-{scheme}, .variants .always-{scheme} {{ display: block }} }}'
     for name, width, edge in (('wide', 'min-width', 601), ('narrow', 'max-width', 600)) for scheme in ('light', 'dark'))
 
 # %% ../../nbs/app/08_page.ipynb #73776cc4
@@ -172,22 +176,23 @@ def page(
     "The whole page; Streamlit runs it at every click"
     import streamlit as st
     from fea.emotions import MEANING
+    from fea.report.html import web_file
     st.set_page_config(page_title='fea', layout='wide')
-    st.html(f'<style>.stMainBlockContainer {{ padding-top: 2.5rem }} {_PICTURE_CSS}</style>')
+    st.html(f'<style>{web_file("app.css").read_text("utf-8")} {_PICTURE_CSS}</style>')
     spaces = _open_spaces(Path(root), keep)
     visit = _find_visit(spaces, max_upload_mb)
-    st.title('Facial expressions in videos')
+    st.title('Facial expressions in videos', anchor=False)
     st.caption(literal(MEANING))
     if not visit.consent:
         if visit.returned: st.info(_GONE.format(keep=span_text(keep)))
         return _ask_purpose(visit)
-    bars = st.container() # filled last: a fragment that begins earlier interrupts what follows
+    bars, begun = st.container(), visit.states # filled last: a fragment that begins earlier interrupts what follows
     videos, study, live, about = st.tabs(['Videos', 'Study', 'Live', 'About'])
     with videos: show_videos(visit)
     with study: show_study(visit)
     with live: show_live(_live_of(visit))
     with about: show_about(visit)
-    with bars: _watch_work(visit)
+    with bars: _watch_work(visit, begun)
 
 # %% ../../nbs/app/08_page.ipynb #c7c305c0
 _LOOPBACK = ('127.0.0.1', 'localhost', '::1')

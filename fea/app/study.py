@@ -6,6 +6,7 @@
 __all__ = ['show_study']
 
 # %% ../../nbs/app/06_study.ipynb #ec65747d
+import base64
 import json
 import re
 from functools import partial
@@ -25,7 +26,7 @@ def show_study(
 )->None:
     "The tab that compares viewers"
     import streamlit as st
-    clips = visit.done
+    clips = visit.viewers
     st.markdown('Several people watched the same film, each recorded in a video of their own. Here their expressions are put on one clock.')
     if len(clips) < 2:
         st.info('Analyse the videos of at least two viewers first.')
@@ -92,16 +93,24 @@ def _plan_study(
     return Task({'job': 'study', 'folder': str(folder), 'consent': visit.consent} | chosen | {'norms': norms})
 
 # %% ../../nbs/app/06_study.ipynb #31d848aa
+def _dark_version(
+    address:str, # Of a picture, which begins with data:
+)->str: # The same, drawn on a dark page
+    "A picture that was drawn for paper, for the dark"
+    from fea.report.style import darken_svg
+    head, data = address.split(',', 1)
+    return f'{head},{base64.b64encode(darken_svg(base64.b64decode(data).decode()).encode()).decode()}'
+
 def _picture_variants(
     report:str, # HTML of a study's report
-)->list[str]: # HTML: for each picture four images, of which the style of the page shows one
+)->list[str]: # HTML: for each picture four images (two, where it was drawn for paper), of which the style of the page shows one
     "The pictures of a study's report, for Streamlit"
     found = []
     for picture in re.findall(r'<picture\b[^>]*>.*?</picture>', report, re.DOTALL):
         alt = re.search(r'alt="[^"]*"', picture)
         sources = [(m, src) for m, src in re.findall(r'<(?:source media="([^"]*)" srcset|img src)="([^"]*)"', picture) if m != 'print']
         names = [f'{"narrow" if "max-width" in m else "wide"}-{"dark" if "dark" in m else "light"}' for m, _ in sources]
-        if len(sources) == 1: names = ['always'] # drawn for paper, on white
+        if len(sources) == 1: names, sources = ['always-light', 'always-dark'], [*sources, ('', _dark_version(sources[0][1]))]
         images = [f'<img class="{name}" src="{src}" {alt[0] if alt else ""}>' for name, (_, src) in zip(names, sources, strict=True)]
         found.append(f'<div class="variants">{"".join(images)}</div>')
     return found
@@ -115,7 +124,8 @@ def _explain_left_out(
     for film, rows in people.groupby('stimulus', sort=False):
         out = rows[~rows.included.astype(bool)]
         why = '; '.join(f'{who} ({reason})' for who, reason in zip(out.respondent, out.reason, strict=True))
-        if len(out): told.append(f'{film}: only {len(rows) - len(out)} of {len(rows)} viewers count. Left out: {why}.')
+        left = len(rows) - len(out)
+        if len(out): told.append(f"{film}: only {left} of {len(rows)} viewers count{'s' * (left == 1)}. Left out: {why}.")
     return told
 
 # %% ../../nbs/app/06_study.ipynb #0cdca963
@@ -155,4 +165,5 @@ def _show_comparison(
     st.caption(literal(about['exclusion_rule']))
     for name, title in _STUDY_TABLES:
         if (folder/f'{name}.csv').is_file():
-            with st.expander(title): st.dataframe(restore_table(pd.read_csv(folder/f'{name}.csv')), hide_index=True)
+            table = restore_table(pd.read_csv(folder/f'{name}.csv', keep_default_na=False, na_values=['']))
+            with st.expander(title): st.dataframe(table, hide_index=True, placeholder='')

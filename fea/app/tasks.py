@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from fea.study.respondents import Study
 
 # %% ../../nbs/app/03_tasks.ipynb #9237546b
-TABLE, _QUALITY, SUMMARY, REPORT, _FULL_REPORT, _PICTURE, STILLS, ANNOTATED = (
-    'timeline.csv', 'quality.csv', 'quality.json', 'report.html', 'report_with_video.html', 'timeline.png', 'stills.png', 'annotated.mp4')
+TABLE, _QUALITY, SUMMARY, REPORT, _FULL_REPORT, _PHOTO_REPORT, _PICTURE, STILLS, ANNOTATED = ('timeline.csv', 'quality.csv', 'quality.json', 'report.html',
+    'report_with_video.html', 'report_with_picture.html', 'timeline.png', 'stills.png', 'annotated.mp4')
 
 # %% ../../nbs/app/03_tasks.ipynb #0465e609
 @dataclass
@@ -54,6 +54,13 @@ class Clip:
     def results(self)->Path: # Beside the video
         "Folder of the results"
         return self.path.parent/'results'
+
+    @property
+    def photo(self)->bool: # False, too, for a file that cannot be read any more
+        "Whether it is a single picture, in which nothing moves"
+        from fea.video.sources import file_kind
+        try: return file_kind(self.path) == 'image'
+        except FeaError: return False
 
 # %% ../../nbs/app/03_tasks.ipynb #322c123b
 Say = Callable[..., None] # Called with `stage`, `fraction`, `note` or `error`
@@ -128,6 +135,24 @@ def _keep_part(
     say(note=f'{video}: stopped. The table ends at {format_timestamp(float(timeline.time.max()))}; "Go on" takes it up there')
     _make_extra('The report', lambda: write_report(timeline, out/REPORT, overwrite=True), say)
 
+# %% ../../nbs/app/03_tasks.ipynb #9d542fc2
+_PICTURES = ('image', 'animation', 'sequence') # whose pictures go into a report by themselves, smaller
+
+def _write_reports(
+    video:Path, # A video, a photo or an animation
+    timeline:'pd.DataFrame', # Its timeline
+    out:Path, # Folder of the results
+    quality:'pd.DataFrame|None', # One row per still, where it was measured
+)->Path: # The one with curves alone
+    "The report with curves alone, and one that shows what was analysed, where a page can hold it"
+    from fea.faces.quality import recorded
+    from fea.report.page import write_report
+    kind = recorded(timeline, 'source', 'kind')
+    if kind in _PICTURES or (not why_no_player(video) and video.stat().st_size <= _EMBEDDED_MB * 1024 ** 2):
+        shows = out/(_PHOTO_REPORT if kind == 'image' else _FULL_REPORT)
+        write_report(timeline, shows, video, embed=True, quality=quality, overwrite=True)
+    return write_report(timeline, out/REPORT, quality=quality, overwrite=True)
+
 # %% ../../nbs/app/03_tasks.ipynb #c5812780
 def _describe_clip(
     video:Path, # A video
@@ -139,18 +164,13 @@ def _describe_clip(
     say(stage='Measuring the quality of the pictures', fraction=0.)
     quality = _make_extra('The data quality', lambda: _measure_quality(timeline, video, out), say)
     say(stage='Writing the report', fraction=1.)
-    def report()->Path:
-        from fea.report.page import write_report
-        if not why_no_player(video) and video.stat().st_size <= _EMBEDDED_MB * 1024 ** 2:
-            write_report(timeline, out/_FULL_REPORT, video, embed=True, quality=quality, overwrite=True)
-        return write_report(timeline, out/REPORT, quality=quality, overwrite=True)
     def picture()->Path:
         from fea.report.plots import plot_timeline, save_plot
         return save_plot(plot_timeline(timeline), out/_PICTURE)
     def stills()->Path:
         from fea.report.plots import contact_sheet, save_plot
         return save_plot(contact_sheet(timeline, video), out/STILLS)
-    _make_extra('The report', report, say)
+    _make_extra('The report', lambda: _write_reports(video, timeline, out, quality), say)
     _make_extra('The picture', picture, say)
     if timeline.emotion.notna().any(): _make_extra('The sheet of stills', stills, say) # else there is no face to show
 
@@ -385,7 +405,8 @@ def run_tasks(
 # %% ../../nbs/app/03_tasks.ipynb #50bc82b5
 _OFFERED = (
     ('CSV', TABLE, 'text/csv'), ('Parquet', 'timeline.parquet', 'application/vnd.apache.parquet'), ('Report', REPORT, 'text/html'),
-    ('Report with the video', _FULL_REPORT, 'text/html'), ('Annotated video', ANNOTATED, 'video/mp4'), ('Picture', _PICTURE, 'image/png'),
+    ('Report with the video', _FULL_REPORT, 'text/html'), ('Report with the picture', _PHOTO_REPORT, 'text/html'),
+    ('Annotated video', ANNOTATED, 'video/mp4'), ('Picture', _PICTURE, 'image/png'),
     ('Data quality (CSV)', _QUALITY, 'text/csv'), ('How it was made (JSON)', 'timeline.json', 'application/json'),
 )
 

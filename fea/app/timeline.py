@@ -100,11 +100,13 @@ def timeline_view(
     def panel(face:int)->dict[str, Any]: # of one face
         rows, groups = grouped.loc[face], grouped.loc[face].index.to_numpy()
         moves = _move_panel(rows[list(HEAD_MEASURES)].to_numpy(float), groups, edges, most_turned) if measured else None
-        return {'face': int(face), **_face_panel(rows[list(P_COLUMNS)].to_numpy(), groups, edges), 'moves': moves}
-    panels = [panel(face) for face in longest]
+        levels = rows[list(P_COLUMNS)].to_numpy()
+        return {'face': int(face), **_face_panel(levels, groups, edges), 'first': (100 * levels[0]).round().astype(int).tolist(), 'moves': moves}
+    panels, single = [panel(face) for face in longest], timeline.frame.nunique() == 1
     ticks = [{'time': t, 'label': format_timestamp(t, milliseconds=t % 1 > 0)} for t in _tick_times(float(edges[0]), float(edges[-1]))]
-    return {'start': float(edges[0]), 'end': float(edges[-1]), 'panels': panels, 'head': head_lines() if measured else None, 'turned': float(most_turned),
-            'faces': faces.nunique(), 'ticks': ticks, 'names': list(EMOTIONS), 'colours': [emotion.colour for emotion in EMOTION_TABLE]}
+    return {'start': float(edges[0]), 'end': float(edges[-1]), 'single': single, 'panels': panels, 'head': head_lines() if measured else None,
+            'turned': float(most_turned), 'faces': faces.nunique(), 'ticks': ticks, 'names': list(EMOTIONS),
+            'colours': [emotion.colour for emotion in EMOTION_TABLE]}
 
 # %% ../../nbs/app/01_timeline.ipynb #ce3e1e0d
 PLAYED = {'.mp4': 'video/mp4', '.m4v': 'video/mp4', '.mov': 'video/mp4', '.webm': 'video/webm'}

@@ -78,7 +78,11 @@ def keep_upload(
     with writing(safe):
         path = Path(tempfile.mkdtemp(prefix='clip_', dir=folder))/safe
         data.seek(0)
-        with path.open('xb') as file: shutil.copyfileobj(data, file, 2 ** 20)
+        try:
+            with path.open('xb') as file: shutil.copyfileobj(data, file, 2 ** 20)
+        except BaseException: # half a file helps nobody and keeps the disk full
+            shutil.rmtree(path.parent, ignore_errors=True)
+            raise
     return Clip(safe, path, size)
 
 # %% ../../nbs/app/02_uploads.ipynb #0399bb2d

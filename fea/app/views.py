@@ -72,9 +72,19 @@ class Visit:
         return [(name, task) for name, task in tasks if task is not None]
 
     @property
+    def states(self)->list[str]: # In the order of `work`
+        "How far all of it is"
+        return [task.state for _, task in self.work]
+
+    @property
     def done(self)->list[Clip]: # In their order
         "The videos that were analysed to the end"
         return [clip for clip in self.clips if clip.task is not None and clip.task.state == 'done']
+
+    @property
+    def viewers(self)->list[Clip]: # In their order
+        "Those that a study can compare: what lasts, so no photo"
+        return [clip for clip in self.done if not clip.photo]
 
     @property
     def results(self)->list[Clip]: # In their order
@@ -196,8 +206,8 @@ def _timeline_component()->Callable[..., Any]: # Called with `data` and `key`
     "The drawing as a part of Streamlit's page"
     from streamlit.components.v2 import component
     from fea.report.html import web_file
-    style, heads, script = (web_file(name).read_text('utf-8') for name in ('timeline.css', 'heads.js', 'timeline.js'))
-    return component('fea_timeline', html='<div class="timeline"></div>', css=style, js=heads + script)
+    style, *scripts = (web_file(name).read_text('utf-8') for name in ('timeline.css', 'clock.js', 'heads.js', 'timeline.js'))
+    return component('fea_timeline', html='<div class="timeline"></div>', css=style, js=''.join(scripts))
 
 # %% ../../nbs/app/05_views.ipynb #b3801f95
 def _show_clip(
@@ -218,7 +228,7 @@ def _show_clip(
     left, right = st.columns([4, 5], gap='medium')
     with left: _show_downloads(visit, clip)
     with right: _show_quality(folder)
-    with st.expander('Table'): st.dataframe(timeline, hide_index=True)
+    with st.expander('Table'): st.dataframe(timeline, hide_index=True, placeholder='')
 
 # %% ../../nbs/app/05_views.ipynb #4eb5d786
 _SEEN_IN_BROWSERS = {'.jpg', '.jpeg', '.png', '.apng', '.webp', '.gif', '.avif', '.bmp'} # pictures and animations
@@ -228,15 +238,14 @@ def _show_video(
 )->None:
     "The video, the annotated video, the picture, or stills with the reason"
     import streamlit as st
-    if clip.path.suffix in _SEEN_IN_BROWSERS:
-        st.image(clip.path.read_bytes(), width='stretch')
-        return
-    why, annotated = why_no_player(clip.path), clip.results/ANNOTATED
-    shows = (['Video'] if not why else []) + (['Annotated video'] if annotated.is_file() else [])
+    pictured, annotated = clip.path.suffix in _SEEN_IN_BROWSERS, clip.results/ANNOTATED
+    why = '' if pictured else why_no_player(clip.path)
+    shows = (['Picture' if pictured else 'Video'] if not why else []) + (['Annotated video'] if annotated.is_file() else [])
     if why: st.info(literal(why))
     chosen = shows[-1] if shows else None # the annotated video, once it was asked for
     if len(shows) > 1: chosen = st.segmented_control('Show', shows, default=chosen, required=True, key=f'show {clip.key}')
     if chosen == 'Annotated video': st.video(str(annotated))
+    elif chosen == 'Picture': st.image(clip.path.read_bytes(), width='stretch')
     elif chosen: st.video(str(clip.path), format=PLAYED[clip.path.suffix])
     elif (clip.results/STILLS).is_file(): st.image(str(clip.results/STILLS))
 
@@ -263,7 +272,7 @@ def _show_quality(
 )->None:
     "Whether the recording can be trusted"
     import streamlit as st
-    st.subheader('Data quality')
+    st.subheader('Data quality', anchor=False)
     if not (folder/SUMMARY).is_file():
         st.caption('not measured')
         return
@@ -272,8 +281,9 @@ def _show_quality(
     notes = quality_notes(summary)
     for note in notes: st.warning(literal(note))
     if not notes: st.success('Nothing stands out: the face was seen, large enough, lit and sharp.')
-    rows = [{'': figure.label, 'Value': format_figure(summary[figure.name], figure.unit), 'Meaning': figure.meaning} for figure in QUALITY_TABLE]
-    with st.expander('All figures'): st.dataframe(rows, hide_index=True)
+    values = [format_figure(summary[figure.name], figure.unit).replace(' ', '\N{NO-BREAK SPACE}') for figure in QUALITY_TABLE]
+    rows = [{'Figure': figure.label, 'Value': value, 'Meaning': figure.meaning} for figure, value in zip(QUALITY_TABLE, values, strict=True)]
+    with st.expander('All figures'): st.table(rows, hide_index=True, border='horizontal') # which breaks lines, as a data frame does not
 
 # %% ../../nbs/app/05_views.ipynb #7576fa62
 def _show_downloads(
@@ -282,14 +292,17 @@ def _show_downloads(
 )->None:
     "Files to take away, and the annotated video on request"
     import streamlit as st
-    st.subheader('Files')
+    st.subheader('Files', anchor=False)
     stem, key = clip.path.stem, clip.key
     with st.container(horizontal=True):
         for label, path, kind in offered_files(clip.results):
             st.download_button(label, path.read_bytes, f'{stem}_{path.name}', kind, on_click='ignore', key=f'{label} {key}')
         st.download_button('All as ZIP', partial(pack_results, clip.results, stem), f'{stem}_fea.zip', 'application/zip', on_click='ignore', key=f'zip {key}')
     if clip.annotating is not None and clip.annotating.error: st.error(literal(clip.annotating.error))
-    if visit.busy: return
+    if clip.photo: return # its report shows the boxes; a video of it would stand still
+    if visit.busy:
+        st.caption('Work goes on; the bars are at the top of this page.')
+        return
     hidden = clip.annotating is not None and bool(clip.annotating.request['blur'])
     blur = st.checkbox('Blur the faces', hidden, key=f'blur {key}') # as before: who hid faces must not show them by the next click
     if st.button(f"Make the annotated video{' again' * (clip.results/ANNOTATED).is_file()}", key=f'annotate {key}'):
@@ -317,7 +330,7 @@ def show_videos(
     shown = _shown_clip(visit)
     if shown is None: return
     st.divider()
-    if len(visit.results) > 1: st.subheader(literal(shown.name))
+    if len(visit.results) > 1: st.subheader(literal(shown.name), anchor=False)
     try: _show_clip(visit, shown)
     except Exception as e: # one result that cannot be shown must not take the page with it
         logging.getLogger(__name__).exception('showing a result')

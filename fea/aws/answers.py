@@ -16,15 +16,17 @@ import numpy as np
 import pandas as pd
 
 from .packs import Pack, Shipment, Source
-from ..core.errors import FeaError, InputError, TruncatedVideoError, writing
+from ..core.errors import FeaError, InputError, TruncatedVideoError
 from ..emotions import EMOTIONS
 from ..faces.analysis import run_summary
 from ..faces.detection import Face
+from ..faces.geometry import add_mouth_moves
+from ..faces.mesh import BLENDSHAPES
 from ..faces.tracking import FaceTracker
 from ..local_inference import Outcome
 from ..serving.handler import decode_picture
-from ..timeline.results import RESULT
-from ..timeline.table import check_timeline, make_timeline, timeline_row, write_timeline
+from ..timeline.results import BLENDSHAPE_TABLE, TimelineWriter
+from ..timeline.table import check_timeline, make_timeline, timeline_row
 
 # %% ../../nbs/aws/05_answers.ipynb #0642d9e2
 def _read_answer(
@@ -74,6 +76,18 @@ def read_probabilities(
     if min(values) < 0 or abs(sum(values) - 1) > 1e-3: raise ValueError(f'probabilities {values} do not sum to 1')
     return values
 
+# %% ../../nbs/aws/05_answers.ipynb #d92483dc
+def _face_row(
+    place:tuple[int, float, bool], # Number and time of the still, whether timestamps show milliseconds
+    face:Face, # With its number
+    judged:Mapping[str, Any], # Line with its probabilities
+    found:Mapping[str, Any], # Line with what its points say
+    geometry:bool, # Whether the geometry of the faces was measured
+)->dict[str, Any]: # A row, with its blendshapes beside it
+    "One face of a timeline"
+    row = timeline_row(*place, face, read_probabilities(judged), found.get('geometry', {}) if geometry else None)
+    return row | {BLENDSHAPE_TABLE: found.get(BLENDSHAPE_TABLE)}
+
 # %% ../../nbs/aws/05_answers.ipynb #fa7c02b3
 def _rows_of_crops(
     stills:Sequence[dict[str, Any]], # What was remembered
@@ -88,7 +102,7 @@ def _rows_of_crops(
         if not still['faces']: yield timeline_row(*place, geometry={} if geometry else None)
         for f in still['faces']:
             face = Face(f['x'], f['y'], f['width'], f['height'], f['score'], nowhere, f['track'])
-            yield timeline_row(*place, face, read_probabilities(answers.get(f['crop'], {})), f.get('geometry', {}) if geometry else None)
+            yield _face_row(place, face, answers.get(f['crop'], {}), f, geometry)
 
 # %% ../../nbs/aws/05_answers.ipynb #a4c3f52b
 def _rows_of_frames(
@@ -105,8 +119,7 @@ def _rows_of_frames(
         faces = [Face(f['x'], f['y'], f['width'], f['height'], f['score'], np.array(f['landmarks'], np.float32)) for f in found]
         numbered, place = tracker.update(faces, still['time'], image), (still['index'], still['time'], milliseconds)
         if not numbered: yield timeline_row(*place, geometry={} if geometry else None)
-        for face, line in zip(numbered, found, strict=True):
-            yield timeline_row(*place, face, read_probabilities(line), line.get('geometry', {}) if geometry else None)
+        for face, line in zip(numbered, found, strict=True): yield _face_row(place, face, line, line, geometry)
 
 # %% ../../nbs/aws/05_answers.ipynb #12b090c6
 def _packed_images(
@@ -126,7 +139,7 @@ def _read_tars(
     packs:Sequence[Pack], # Of it
     folder:Path, # With its `.jsonl`, and the answers
     shipment:Shipment, # Form and sampling
-)->tuple[pd.DataFrame, list[str]]: # Timeline, notes on pictures without an answer
+)->tuple[pd.DataFrame, list[dict[str, Any]], list[str]]: # Timeline, its rows, notes on pictures without an answer
     "The timeline of a source that was sent in tars; raises `InputError`"
     answers:dict[str, dict[str, Any]] = {}
     for pack in packs: answers |= {line['name']: line for line in check_answer(pack, shipment.form, folder)}
@@ -134,16 +147,17 @@ def _read_tars(
     if len(stills) != source.lines: raise InputError(f'{source.name}.jsonl: has {len(stills)} lines instead of {source.lines}; start anew (--overwrite)')
     milliseconds = shipment.fps is None or shipment.fps > 1
     geometry = bool(source.about['settings'].get('geometry'))
-    rows = _rows_of_crops(stills, answers, milliseconds, geometry) if shipment.form == 'crops' else \
-        _rows_of_frames(stills, answers, _packed_images(packs, answers), milliseconds, geometry)
-    return make_timeline(list(rows), geometry), [f"{name}: {line['error']}; its place is left empty" for name, line in answers.items() if 'error' in line]
+    rows = list(_rows_of_crops(stills, answers, milliseconds, geometry) if shipment.form == 'crops' else
+                _rows_of_frames(stills, answers, _packed_images(packs, answers), milliseconds, geometry))
+    notes = [f"{name}: {line['error']}; its place is left empty" for name, line in answers.items() if 'error' in line]
+    return make_timeline(rows, geometry), rows, notes
 
 # %% ../../nbs/aws/05_answers.ipynb #5991af6a
 def _read_clip(
     source:Source, # Sent as it is
     pack:Pack, # Of it
     folder:Path, # With the answer
-)->tuple[pd.DataFrame, str]: # Timeline, and why the clip broke off; '' when it did not
+)->tuple[pd.DataFrame, list[dict[str, Any]], str]: # Timeline, its rows, and why the clip broke off; '' when it did not
     "The timeline of a clip; raises `InputError` when it is of another file or model"
     *rows, last = check_answer(pack, 'clips', folder)
     notes = last['fea']
@@ -152,26 +166,40 @@ def _read_clip(
             raise InputError(f'{pack.name}: answered for another {what} (SHA-256 {notes[name]["sha256"][:12]}…); start anew (--overwrite)')
     timeline = check_timeline(make_timeline(rows), pack.name)
     if timeline.frame.nunique() != notes['stills']: raise InputError(f'{pack.name}: rows are missing in its answer; send it again (--resume)')
-    return timeline, notes['reason'] or ''
+    return timeline, rows, notes['reason'] or ''
 
 # %% ../../nbs/aws/05_answers.ipynb #63eb90b2
 def _read_source(
     source:Source, # Of the shipment
     shipment:Shipment, # All of it
     folder:Path, # With packs and answers
-)->tuple[pd.DataFrame, list[str]]: # The timeline with its metadata in `.attrs['fea']`, and notes
+)->tuple[pd.DataFrame, list[dict[str, Any]], list[str]]: # The timeline with its metadata in `.attrs['fea']`, its rows, and notes
     "From answers to a timeline; raises `InputError`"
     packs = [p for p in shipment.packs if p.source == source.name]
     if shipment.form == 'clips':
-        timeline, broken = _read_clip(source, packs[0], folder)
+        timeline, rows, broken = _read_clip(source, packs[0], folder)
         notes = list[str]()
-    else: (timeline, notes), broken = _read_tars(source, packs, folder, shipment), source.broken
+    else: (timeline, rows, notes), broken = _read_tars(source, packs, folder, shipment), source.broken
+    timeline = add_mouth_moves(timeline)
     error = TruncatedVideoError(broken.replace('the video', source.path, 1)) if broken else None
     how = {'form': shipment.form, 'jobs': shipment.jobs, 'package': shipment.package}
     timeline.attrs['fea'] = source.about | run_summary(timeline, error, source.path) | {'transform': how}
-    return timeline, notes
+    return timeline, rows, notes
 
 # %% ../../nbs/aws/05_answers.ipynb #b2314306
+def _write_rows(
+    writer:TimelineWriter, # Open
+    rows:Sequence[dict[str, Any]], # All, with blendshapes where there are some
+    timeline:pd.DataFrame, # The same as a table, with its metadata
+)->str: # Name of the table's file
+    "Write the tables of a source, as `analyze` does; raises `OutputError`"
+    try:
+        writer.append(rows)
+        return writer.finish(timeline, timeline.attrs['fea']).name
+    except BaseException as error:
+        writer.interrupted(error)
+        raise
+
 def finish_source(
     source:Source, # Of the shipment
     shipment:Shipment, # All of it
@@ -185,12 +213,11 @@ def finish_source(
     target, video = out/source.name, Path(source.path)
     if failed: return Outcome(video, target, None, FeaError(f'{video}: {len(failed)} of its packs failed: {failed[0].name}: {failed[0].reason}'))
     try:
-        timeline, notes = _read_source(source, shipment, folder)
+        timeline, rows, notes = _read_source(source, shipment, folder)
         if notes and timeline.emotion.isna().all(): raise InputError(f'{video}: none of its pictures could be judged: {notes[0]}')
         meta = timeline.attrs['fea']
-        name = f'{RESULT}.{kind}' if meta['complete'] else f'{RESULT}.partial.csv'
-        with writing(target): target.mkdir(parents=True, exist_ok=True)
-        timeline.attrs['fea'] = meta | {'file': write_timeline(timeline, target/name, meta | {'file': name}, overwrite).name}
+        writer = TimelineWriter(target, kind, source.about, overwrite, shapes=BLENDSHAPES if shipment.blendshapes else ())
+        timeline.attrs['fea'] = meta | {'file': _write_rows(writer, rows, timeline)}
         return Outcome(video, target, timeline, None if meta['complete'] else TruncatedVideoError(meta['reason']), notes)
     except FeaError as e: return Outcome(video, target, None, e)
     except (OSError, ValueError, LookupError, TypeError) as e:

@@ -161,6 +161,16 @@ def _measured_number(
     "A number with its interval in the note"
     return {'name': name, 'type': 'number', 'value': found['value'], 'notes': f"{level:.0%} interval {found['low']:.4f} to {found['high']:.4f}"}
 
+def _class_bars(
+    name:str, # Of the figure
+    by_class:Mapping[str, float|None], # Emotion to value; None: it cannot be told
+)->dict[str, Any]: # A chart of a card
+    "Bars of the emotions that have a value; the others are named, since a card takes no gap"
+    known = {label: value for label, value in by_class.items() if value is not None}
+    missing = ', '.join(label for label in by_class if label not in known)
+    chart = {'name': name, 'type': 'bar_chart', 'x_axis_name': list(known), 'y_axis_name': name, 'value': list(known.values())}
+    return chart | ({'notes': f'cannot be told of {missing}: never chosen, or of no image'} if missing else {})
+
 # %% ../../nbs/aws/14_card.ipynb #5a0ad2e0
 def _training_section(
     training:dict[str, Any], # `training_details` of our card
@@ -186,9 +196,11 @@ def _faces_section(
     found, protocol, labels = evaluation['headline'], evaluation['protocol'], list(EMOTIONS)
     level, duplicates = protocol['settings']['level'], found['leaked'].replace('_', ' ').replace('leaked', 'duplicates of training images')
     overall = [_measured_number(name, found[name], level) for name in ('accuracy', 'macro_f1', 'uar')]
-    overall.append({'name': 'expected calibration error', 'type': 'number', 'value': found['calibration']['before']['ece']})
-    classes = [{'name': name, 'type': 'bar_chart', 'x_axis_name': labels, 'y_axis_name': name, 'value': [value(found['by_class'][label]) for label in labels]}
-               for name, value in (('recall', lambda c: c['recall']['value']), ('precision', lambda c: c['precision']['value']), ('f1', lambda c: c['f1']))]
+    overall += [{'name': name, 'type': 'number', 'value': value} for name, value in (
+        ('gap between probabilities and the votes', found['vote_calibration_error']), ('expected calibration error', found['calibration']['before']['ece']))]
+    by_class = {label: found['by_class'][label] for label in labels}
+    classes = [_class_bars(name, {label: c[name]['value'] for label, c in by_class.items()}) for name in ('recall', 'precision')]
+    classes.append(_class_bars('f1', {label: c['f1'] for label, c in by_class.items()}))
     confusion = {'name': 'confusion matrix', 'type': 'matrix', 'value': found['confusion'], 'x_axis_name': labels, 'y_axis_name': labels,
                  'notes': 'Rows: what the raters say. Columns: what the model says.'}
     return {'name': 'Cropped faces', 'datasets': evaluation['datasets'],

@@ -94,7 +94,7 @@ def read_evidence(
     metrics = read_json_object(folder/'metrics.json', 'headline', 'results', 'model')
     if card['schema'] != _CARD: raise InputError(f"{folder}/model_card.json: schema {card['schema']!r}, but {_CARD!r} is needed; write the card anew")
     files = {row['file']: row['sha256'] for row in card['model_overview'].get('files', [])}
-    named = {'metrics.json': (metrics['model'].get('sha256'), f'run fea evaluate DATA --model MODEL --out {folder}/metrics.json'),
+    named = {'metrics.json': (metrics['model'].get('sha256'), f'run fea evaluate DATA --model MODEL --out {folder}'),
              'model_card.json': (files.get('model.onnx'), f'write the card anew (write_card of fea.train.card) in {folder}'),
              'SHA256SUMS': (read_checksums(folder).get('model.onnx'), 'give --models with the folder of this model')}
     for name, (sha256, advice) in named.items():

@@ -25,12 +25,13 @@ from ..core.files import replace_file
 from ..core.models import model_path
 from ..core.threads import ordered_map, prefetch, single_threaded_opencv
 from ..faces.analysis import Finding, Settings, Stills, check_analysis, describe_analysis, make_face_finder, number_faces
+from ..faces.attention import plan_looks
 from ..faces.classifier import Classifier
 from ..faces.detection import DETECTOR_MODEL
 from ..faces.tracking import FaceTracker
 from ..video.inputs import find_sources, result_folders
 from ..serving.handler import MAX_MEMBER, MAX_PIXELS
-from ..timeline.table import FRAME_NAME, GEOMETRY_COLUMNS, frame_index, frame_name, make_timeline
+from ..timeline.table import FRAME_NAME, frame_index, frame_name, make_timeline
 from ..video.sources import Frame, SourceInfo, list_images, probe_source, progress_bar
 
 # %% ../../nbs/aws/03_packs.ipynb #4f5f0fcc
@@ -75,11 +76,13 @@ class Shipment:
     version:str='' # ARN of the version in the registry that shall answer; '': the model.tar.gz itself
     geometry:bool|None=None # Whether pose, eyes and mouth are measured; None: of sampled stills
     processing:bool=False # Whether a processing job answers; else a transform job
+    blendshapes:bool=False # Whether the 52 movements of parts of the faces are estimated
 
     @property
     def content_type(self)->str: # With parameters
         "How the packs are announced to the container"
         measured = '' if self.geometry is None else f"; geometry={'on' if self.geometry else 'off'}"
+        measured += '; blendshapes=on' * self.blendshapes
         if self.form == 'crops': return 'application/x-tar; view=crop'
         if self.form == 'frames': return 'application/x-tar; view=frame' + measured
         return f"video/mp4; fps={'all' if self.fps is None else repr(float(self.fps))}; long_side={self.long_side}" + measured
@@ -157,7 +160,7 @@ def _finding_line(
     crops = [None if crop is None else _crop_name(finding.frame.index, face.track) for face, crop in zip(finding.faces, finding.crops, strict=True)]
     faces:list[dict[str, Any]] = [{**box, 'crop': crop} for box, crop in zip(boxes, crops, strict=True)]
     for face, found in zip(faces, finding.measures or (), strict=finding.measures is not None):
-        face['geometry'] = {name: found.geometry.get(name) for name in GEOMETRY_COLUMNS}
+        face |= found.to_json()
     return {'index': finding.frame.index, 'time': finding.frame.time, 'faces': faces}
 
 # %% ../../nbs/aws/03_packs.ipynb #bfed3123
@@ -169,7 +172,8 @@ def _find_crops(
 )->Iterator[Finding]: # In order, with track numbers
     "Detect, crop and follow, as `analyze` does"
     with single_threaded_opencv(), ThreadPoolExecutor(workers) as pool:
-        found = ordered_map(pool, make_face_finder(settings, crop_size, describe=True), prefetch(stills))
+        looks = plan_looks(prefetch(stills), always_fully=not settings.adaptive or Path(stills.path).is_dir())
+        found = ordered_map(pool, make_face_finder(settings, crop_size, describe=True), looks)
         yield from number_faces(found, FaceTracker(), make_timeline([]))
 
 # %% ../../nbs/aws/03_packs.ipynb #d47806ee
@@ -282,7 +286,7 @@ def pack_all(
     if form not in FORMS: raise InputError(f"form {form!r}: give {', '.join(FORMS)}")
     sources = find_sources(videos)
     if not sources: raise InputError('no video was given')
-    for video in sources: check_analysis(video, how.settings.fps, None, how.settings)
+    for video in sources: check_analysis(video, how.settings.fps, how.folder, how.settings)
     with writing(how.folder): how.folder.mkdir(parents=True, exist_ok=True)
     names = [f.name for f in result_folders(sources, how.folder)]
     packed, refused = list[tuple[Source, list[Pack]]](), dict[str, str]()
@@ -295,7 +299,7 @@ def pack_all(
     if not packed: raise InputError('; '.join(refused.values()))
     packs = [pack for _, some in packed for pack in some]
     return Shipment(form, how.settings.fps, how.settings.long_side, package, [s for s, _ in packed], packs, refused=refused,
-                    geometry=how.settings.geometry)
+                    geometry=how.settings.geometry, blendshapes=how.settings.blendshapes)
 
 # %% ../../nbs/aws/03_packs.ipynb #79d6cfef
 RECORD = 'transform.json'

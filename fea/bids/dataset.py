@@ -32,7 +32,7 @@ from ..study.curves import recording_end
 from ..study.manifest import analysis_folder, read_manifest
 from ..study.plan import find_manifest, read_plan
 from ..timeline.results import RESULT
-from ..timeline.table import COLUMN_TABLE, GEOMETRY_TABLE, read_timeline, require_pyarrow
+from ..timeline.table import COLUMN_TABLE, GEOMETRY_TABLE, MOVES_COLUMN, read_timeline, require_pyarrow
 
 # %% ../../nbs/bids/03_dataset.ipynb #c5cfbeb7
 @dataclass(frozen=True, eq=False)
@@ -168,7 +168,7 @@ def _beh_about(
 )->dict[str, Any]: # For the JSON
     "What the columns of a timeline are, and what made them"
     columns:dict[str, Any] = {str(name): {'Description': 'Added to the timeline'} for name in timeline}
-    for c in (*COLUMN_TABLE, *GEOMETRY_TABLE):
+    for c in (*COLUMN_TABLE, *GEOMETRY_TABLE, MOVES_COLUMN):
         if c.name not in columns: continue
         columns[c.name] = {'Description': c.meaning, 'Units': bids_unit(c.unit)} if c.kind == 'number' else {'Description': f'{c.meaning} ({c.unit})'}
     metadata = timeline.attrs.get('fea', {})

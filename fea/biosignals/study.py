@@ -25,7 +25,7 @@ from .events import EventAverages, average_events, make_tracks, plot_events
 from .moments import expression_onsets, find_measures
 from .pooled import SURROGATES, PooledMoments, pool_moments
 from ..core.errors import FeaError, InputError, OutputError, hide_folders
-from ..core.files import read_text_table, refuse_existing, replace_file, replacing_files, save_figure
+from ..core.files import read_text_table, refuse_existing, replace_file, replacing_files, row_number, save_figure
 from ..core.tables import format_table
 from ..recordings.files import read_recording
 from ..recordings.signals import Recording
@@ -48,7 +48,7 @@ def read_body_manifest(
     if table.empty: raise InputError(f'{path}: holds no respondent')
     table = table.reindex(columns=[*_NEEDED, *_CLOCK_COLUMNS, *_OPTIONAL])
     def complain(bad:pd.Series, text:str)->None:
-        if bad.any(): raise InputError(f'{path}: row {int(np.flatnonzero(bad)[0]) + 2}: ' + text.format(**table[bad].iloc[0].astype('str')))
+        if bad.any(): raise InputError(f'{path}: row {row_number(table, int(np.flatnonzero(bad)[0]))}: ' + text.format(**table[bad].iloc[0].astype('str')))
     for column in _NEEDED: complain(table[column].isna(), f'{column} is empty')
     complain(table.respondent.duplicated(), "respondent '{respondent}' stands twice")
     complain(table[list(_CLOCK_COLUMNS)].notna().sum(axis=1) != 1, f"give exactly one of {', '.join(_CLOCK_COLUMNS)} for respondent '{{respondent}}'")
@@ -69,7 +69,7 @@ def row_clocks(
     if pd.notna(row.video_started): return Clocks(video_started=row.video_started)
     markers = read_text_table(row.markers, 'list of markers', ('time',))
     times = pd.to_numeric(markers.time, errors='coerce')
-    if times.isna().any(): raise InputError(f"{row.markers}: row {int(np.flatnonzero(times.isna())[0]) + 2}: time is no number of seconds")
+    if times.isna().any(): raise InputError(f"{row.markers}: row {row_number(markers, int(np.flatnonzero(times.isna())[0]))}: time is no number of seconds")
     return Clocks(markers=markers.assign(time=times), stream=stream)
 
 # %% ../../nbs/biosignals/18_study.ipynb #71d7320f
@@ -157,7 +157,7 @@ def _listed_events(
     "Events of a list; raises `InputError`"
     table = read_text_table(path, 'list of events', ('time',)).reindex(columns=['time', 'label', 'respondent'])
     times = pd.to_numeric(table.time, errors='coerce')
-    if times.isna().any(): raise InputError(f'{path}: row {int(np.flatnonzero(times.isna())[0]) + 2}: time is no number of seconds')
+    if times.isna().any(): raise InputError(f'{path}: row {row_number(table, int(np.flatnonzero(times.isna())[0]))}: time is no number of seconds')
     unknown = sorted(set(table.respondent.dropna()) - set(names))
     if unknown: raise InputError(f"{path}: events of '{unknown[0]}', who is not in the study")
     table = table.assign(time=times.astype(float)).fillna({'label': path.stem, 'respondent': ''})

@@ -9,13 +9,15 @@ __all__ = ['commands', 'analyze', 'extract']
 import re
 import warnings
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from fea.cli.options import (
-    FPS, Geometry, Megapixels, Mirror, Neighbours, Overwrite, PixelAspect, Prior, Rate, Rotate, parse_fps, tell, tell_file, wants_progress, with_example,
+    FPS, Blendshapes, Geometry, Megapixels, Mirror, Neighbours, Overwrite, PixelAspect, Prior, Rate, Rotate,
+    parse_fps, tell, tell_file, wants_progress, with_example,
 )
 from .outcome import Format, report_cluster, report_outcomes
 from ..core.errors import FeaError, InputError, TruncatedVideoError
@@ -50,7 +52,8 @@ def _record(
     if options.pop('neighbours'): raise InputError('--neighbours is for files; a camera gives its newest picture')
     if options.pop('cluster'): raise InputError('a camera is of this machine; leave out --cluster')
     options.pop('jobs')
-    folder = out/f'camera_{number}_{datetime.now():%Y-%m-%d_%H-%M-%S}'
+    name = f'camera_{number}_{datetime.now():%Y-%m-%d_%H-%M-%S}'
+    folder = next(free for again in count(1) if not (free := out/(name if again == 1 else f'{name}_{again}')).exists()) # two in one second
     camera = Camera(number, fps, seconds, rotate)
     until = f'for {seconds:g} s' if seconds else 'until Ctrl-C'
     tell(f'recording {camera.path} ({camera.width}x{camera.height} px) {until}: numbers alone, no picture is kept', err=True)
@@ -109,7 +112,7 @@ def analyze(
     long_side:Annotated[int, typer.Option(min=32, help='Faces are looked for in frames scaled down to this, px; more for groups.')]=480, # px
     adaptive:Annotated[bool, typer.Option(help='Look less closely at frames that follow on each other fast and show the same large faces.')]=True, # Speed
     geometry:Geometry=None, # Points of the faces
-    blendshapes:Annotated[bool, typer.Option('--blendshapes', help='Also write blendshapes.csv: 52 movements of parts of the face.')]=False, # A second table
+    blendshapes:Blendshapes=False, # A second table
     model:Annotated[Path|None, typer.Option(help='A model that `fea train` made.', show_default='the one that ships with fea')]=None, # ONNX
     prior:Prior=None, # Operating point
     mirror:Mirror=False, # Twice the answers

@@ -80,12 +80,13 @@ def _chosen_clocks(
     import pandas as pd
 
     from fea.biosignals.combine import Clocks
-    from fea.core.files import read_text_table
+    from fea.core.files import read_text_table, row_number
     known, times = None, None
     if markers is not None:
         known = read_text_table(markers, 'list of markers', ('time',))
         known['time'] = pd.to_numeric(known.time, errors='coerce')
-        if known.time.isna().any(): raise InputError(f'{markers}: row {int(known.time.isna().to_numpy().argmax()) + 2}: time is no number of seconds')
+        wrong = known.time.isna()
+        if wrong.any(): raise InputError(f'{markers}: row {row_number(known, int(wrong.to_numpy().argmax()))}: time is no number of seconds')
     if frames is not None: times = frame_times(video)
     return Clocks(offset, video_started, known, frames, zone, near, times, stream)
 

@@ -14,12 +14,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fea.cli.options import (
-    FPS, Bucket, Geometry, Isolated, KmsKey, Overwrite, Rate, Region, Role, Tag, VpcConfig,
+    FPS, Blendshapes, Bucket, Geometry, Isolated, KmsKey, Overwrite, Rate, Region, Role, Tag, VpcConfig,
     connect_place, parse_fps, print_table, tell, tell_file, wants_progress, with_example,
 )
 from .outcome import report_outcomes
@@ -177,6 +177,7 @@ def transform(
     max_payload:Annotated[int|None, typer.Option(min=0, max=100, help='Largest request, MB; 0 streams any size.', show_default='as needed')]=None, # MB
     prices:Annotated[Path|None, typer.Option(readable=False, help='Table of prices (CSV).', show_default='the one that ships with fea')]=None, # For estimates
     geometry:Geometry=None, # Points of the faces
+    blendshapes:Blendshapes=False, # A second table
     keep:Annotated[bool, typer.Option('--keep', help='Leave packs and answers in S3 and beside the results.')]=False, # Traces
     metrics:Annotated[bool, typer.Option('--metrics', help='Also send the figures of the batch to CloudWatch.')]=False, # For alarms
     vpc_config:VpcConfig='', # Rules of the account
@@ -194,8 +195,9 @@ def transform(
     if videos and resume: raise InputError('with --resume the videos are known; leave them out')
     if not videos and not resume: raise InputError('no video was given; name some, or go on with an earlier transform (--resume)')
     settings = work.JobSettings(image or 'ray', instance_type, instances, max_payload, processing=processing)
+    measured = dict[str, Any](geometry=geometry, blendshapes=blendshapes)
     if dry_run and (local or not (bucket or studio_place())):
-        typer.echo(work.dry_run(videos or [], read_prices(prices), settings, rate, pack.value, models, archive=archive))
+        typer.echo(work.dry_run(videos or [], read_prices(prices), settings, rate, pack.value, models, archive=archive, **measured))
         return tell('note: without --bucket neither the registry nor the quota of the account is looked at')
     with ExitStack() as stack:
         cloud = stack.enter_context(_chosen_cloud(local, bucket, region, role, rules))
@@ -203,9 +205,9 @@ def transform(
         if models and isolated: archive = _build_archive(Path(stack.enter_context(tempfile.TemporaryDirectory())), models, isolated)
         if dry_run:
             ready = stack.enter_context(chosen_archive(cloud, chosen, archive))
-            return typer.echo(work.dry_run(videos or [], read_prices(prices), settings, rate, pack.value, models, archive=ready))
+            return typer.echo(work.dry_run(videos or [], read_prices(prices), settings, rate, pack.value, models, archive=ready, **measured))
         outcomes = work.transform(videos or [], out, cloud, settings, rate, pack.value, version=chosen, archive=archive, models=models, overwrite=overwrite,
-                                  resume=resume, keep=keep, geometry=geometry, poll=.5 if local else 10., tell=tell, progress=wants_progress())
+                                  resume=resume, keep=keep, poll=.5 if local else 10., tell=tell, progress=wants_progress(), **measured)
         if metrics: _publish_figures(cloud, outcomes)
     report_outcomes(outcomes, plot)
 

@@ -25,7 +25,8 @@ commands = typer.Typer()
 
 _Data = Annotated[Path, typer.Argument(readable=False, metavar='DATA', help='Folder of FERPlus or RAF-DB, in any of their layouts.', show_default=False)]
 
-_Votes = Annotated[str, typer.Option(help="FERPlus' table of votes: 'label_csv', which the literature uses, or 'fer2013new'.")]
+_Votes = Annotated[str|None, typer.Option(help="FERPlus' table of votes: 'label_csv', which the literature uses, or 'fer2013new'.",
+                                         show_default="label_csv where DATA has it, else DATA's own labels")]
 
 @contextmanager
 def _training_extra()->Iterator[None]: # Imports what only the extra `train` brings
@@ -39,7 +40,7 @@ def train(
     data:_Data, # Where the faces are
     out:Annotated[Path, typer.Option(help='Folder for the log, the checkpoint and the model; a run that is there goes on.')]=Path('runs/first'), # Where to
     weights:Annotated[str, typer.Option(help="'imagenet' downloads torchvision's weights, 'none' starts from chance, else a file.")]='imagenet', # Start
-    votes:_Votes='label_csv', # Labels
+    votes:_Votes=None, # Labels
     epochs:Annotated[int, typer.Option(min=1, help='Passes over the training images.')]=10, # Length
     input_size:Annotated[int, typer.Option(min=32, help="Side of the network's input, px.")]=96, # Resolution
     earlier_size:Annotated[list[int]|None, typer.Option(min=32, help='Smaller side for an earlier stretch, px; may be repeated.')]=None, # Growing images
@@ -82,7 +83,7 @@ def average(
     data:_Data, # For the temperature
     runs:Annotated[list[Path], typer.Argument(readable=False, metavar='RUN', help='Folders of finished runs.', show_default=False)], # From `fea train`
     out:Annotated[Path, typer.Option(help='Folder for the model.')]=Path('runs/average'), # Where to
-    votes:_Votes='label_csv', # Labels
+    votes:_Votes=None, # Labels
 )->None:
     "Merge and export"
     with _training_extra():
@@ -90,6 +91,15 @@ def average(
         from fea.train.layouts import read_faces
     valid = read_faces(data, 'valid', votes, progress=wants_progress())
     tell_file(merge_runs(runs, out, valid, fea.__version__), 'model')
+
+# %% ../../nbs/cli/07_train.ipynb #64b01cd7
+def _refuse_idle(
+    given:dict[str, object], # Options of the other kind of measurement, and whether they were given
+    videos:bool, # Whether clips are measured
+)->None:
+    "Refuse options that would be ignored, so that no figure is read as what it is not; raises `InputError`"
+    idle = [f'--{name}' for name, value in given.items() if value]
+    if idle: raise InputError(f"{', '.join(idle)}: only for {'DATA, not for clips (--videos)' if videos else 'clips (--videos), not for DATA'}; leave it out")
 
 # %% ../../nbs/cli/07_train.ipynb #1f40f8fe
 @commands.command(help=with_example("""Measure a model on faces with labels:
@@ -107,7 +117,7 @@ def evaluate(
     answer:Annotated[str, typer.Option(help="What a clip shows: the 'mean' of its stills, or the still at the 'apex'.")]='mean', # Of the clips
     fps:Annotated[float, typer.Option(help='Stills a second of the clips.')]=5., # Of the clips
     model:Annotated[Path|None, typer.Option(help='A model that `fea train` made.', show_default='the one that ships with fea')]=None, # ONNX
-    votes:_Votes='label_csv', # Labels
+    votes:_Votes=None, # Labels
     split:Annotated[str, typer.Option(help="'valid', or 'test' when no choice is left to make.")]='valid', # Which faces
     groups:Annotated[Path|None, typer.Option(readable=False, help='CSV with a column name and columns of groups.')]=None, # Fairness
     quick:Annotated[bool, typer.Option('--quick', help='Only the ready-made crops: no whole way, no robustness.')]=False, # What to leave out
@@ -118,24 +128,28 @@ def evaluate(
     matplotlib.use('Agg')
     from fea.faces.classifier import Classifier
     if (data is None) == (videos is None): raise InputError('name either DATA, a folder of faces with labels, or --videos with a folder of labelled clips')
+    _refuse_idle({'votes': votes, 'split': split != 'valid', 'groups': groups, 'quick': quick} if videos is not None else
+                 {'labels': labels, 'truth': truth != 'intended', 'answer': answer != 'mean', 'fps': fps != 5}, videos is not None)
     if videos is not None: return _evaluate_videos(videos, labels, truth, answer, fps, Classifier(model), out)
     assert data is not None
-    from fea.faces.detection import FaceDetector
+    from fea.faces.analysis import Settings, make_face_finder
     with _training_extra():
         from fea.train.evaluation import headline, summary_table
         from fea.stats.metrics import read_groups
-        from fea.train.layouts import read_faces
+        from fea.train.layouts import label_source, read_faces
         from fea.train.robustness import evaluate_model, write_evaluation
     classifier, faces = Classifier(model), read_faces(data, split, votes, progress=wants_progress())
     if groups is not None and faces.names is None: raise InputError(f'{data}: its faces have no names, so {groups} cannot be joined to them')
     named = faces.groups if groups is None or faces.names is None else read_groups(groups, faces.names)
-    found, logits = evaluate_model(classifier, None if quick else FaceDetector(), faces, votes, split, named, progress=wants_progress())
+    find, source = None if quick else make_face_finder(Settings(), classifier.meta.crop_size), label_source(data, votes)
+    found, logits = evaluate_model(classifier, find, faces, source, split, named, progress=wants_progress())
     file = write_evaluation(found, logits, faces, out)
     tell(headline(found))
     tell(summary_table(found).drop(columns=['low', 'high']).round(3).to_string(index=False))
     if 'end_to_end' in found: tell('from picture to label: {value:.1%} ({low:.1%} to {high:.1%})'.format(**found['end_to_end']['majority']['accuracy']))
     tell_file(file, 'all figures')
 
+# %% ../../nbs/cli/07_train.ipynb #a14a5e2b
 def _evaluate_videos(
     videos:Path, # Folder of clips
     labels:Path|None, # Their table
@@ -153,4 +167,3 @@ def _evaluate_videos(
     for note in found['notes']: tell(f'note: {note}')
     tell_file(file, 'all figures')
     tell_file(file.with_suffix('.csv'), 'what each clip got')
-

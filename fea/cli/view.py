@@ -125,7 +125,11 @@ def _parse_films(
     def split(text:str)->tuple[str, Path]:
         name, equals, file = text.rpartition('=')
         return ('', Path(text)) if not equals or Path(text).is_file() else (name, Path(file))
-    return dict(map(split, given or []))
+    films = dict[str, Path]()
+    for name, film in map(split, given or []):
+        if name in films: raise InputError(f"--stimulus-video: {films[name]} and {film} belong to one stimulus; give one film for each, as NAME=FILE")
+        films[name] = film
+    return films
 
 # %% ../../nbs/cli/05_view.ipynb #a78b2736
 def _tell_study(
@@ -167,7 +171,10 @@ def _write_config(
 )->None:
     "Write a `study.toml`"
     from fea.study.plan import write_plan
-    tell_file(write_plan(file, manifest, overwrite, **{name: value for name, value in values.items() if name != 'segments'}))
+    settings = {name: value for name, value in values.items() if name != 'segments'}
+    if values['segments'] is not None:
+        raise InputError(f"{file}: --segments cannot be written into it; leave it out, and write the scenes under [stimuli.NAME] (the file shows how)")
+    tell_file(write_plan(file, manifest, overwrite, **settings))
 
 # %% ../../nbs/cli/05_view.ipynb #66d6088d
 _Manifest = Annotated[str|None, typer.Argument(metavar='MANIFEST', help='CSV of who watched what, or a study.toml.', show_default=False)]

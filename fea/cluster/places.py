@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['T', 'is_store', 'whole_place', 'StorageError', 'Found', 'list_files', 'find_videos_there', 'result_names',
-           'fetch_file', 'put_result']
+           'check_bucket', 'fetch_file', 'put_result']
 
 # %% ../../nbs/cluster/01_places.ipynb #c871b3e8
 import os
@@ -43,8 +43,19 @@ class StorageError(FeaError):
     "A store that did not answer, though it was asked several times"
 
 _PAUSES = (.5, 1., 2., 4., 8., 16., 32.) # between two attempts, s
-_FINAL = re.compile('ACCESS_DENIED|INVALID_ACCESS_KEY|SIGNATURE|EXPIRED|NO_SUCH_BUCKET|HTTP status 40[013]|[Cc]redential|Unauthenticated|PermissionDenied')
+_FINAL = re.compile('ACCESS_DENIED|INVALID_ACCESS_KEY|SIGNATURE|EXPIRED|NO_SUCH_BUCKET|HTTP status 40[013]|[Cc]redential|'
+                    'UNAUTHENTICATED|PERMISSION_DENIED|no access token')
 T = TypeVar('T')
+
+def _words_of(
+    error:Exception, # Of pyarrow
+)->str: # At most 300 characters
+    "What a store said, without what Google's client adds for its own makers"
+    words = ' '.join(str(error).split())
+    if 'OAuth2 access token' in words and 'resolve host' in words:
+        return 'no access token of Google; log in with gcloud auth application-default login, or name a key file in GOOGLE_APPLICATION_CREDENTIALS'
+    said = re.search(r'Status\((\w+): (?:.*?with a last message of )?(.*?)(?: error_info=|$)', words)
+    return (f'{said[1]}: {said[2]}' if said else words)[:300]
 
 def _ask_store(
     place:str, # What is asked for, for the message
@@ -56,7 +67,7 @@ def _ask_store(
         try: return work()
         except FileNotFoundError as e: raise InputError(f'{place}: no such file, folder or bucket; check the address') from e
         except (OSError, ValueError) as e:
-            words = ' '.join(str(e).split())[:300]
+            words = _words_of(e)
             if isinstance(e, (PermissionError, ValueError)) or _FINAL.search(words):
                 raise InputError(f'{place}: {words}; check the address, the keys and the rights') from e
             if pause is None: raise StorageError(f'{place}: the store did not answer {len(pauses) + 1} times ({words}); try again later') from e
@@ -64,6 +75,17 @@ def _ask_store(
     raise AssertionError
 
 # %% ../../nbs/cluster/01_places.ipynb #cfc14d83
+_OWN_PATIENCE = 2 # s that Google's client has for its own attempts
+
+def _file_system_uri(
+    root:str, # 'gs://bucket'
+)->str: # For pyarrow
+    "An address with what Google's client must be told"
+    scheme, _, bucket = root.partition('://')
+    if scheme not in ('gs', 'gcs'): return root
+    who = 'anonymous@' if os.environ.get('CLOUD_STORAGE_EMULATOR_ENDPOINT') else ''
+    return f'{scheme}://{who}{bucket}?retry_limit_seconds={_OWN_PATIENCE}'
+
 @lru_cache(32)
 def _open_store(
     root:str, # 's3://bucket'
@@ -71,7 +93,7 @@ def _open_store(
     "Connect; raises `InputError` or `StorageError`"
     try: from pyarrow.fs import FileSystem
     except ImportError as e: raise missing_extra('cluster', f'{root} needs pyarrow') from e
-    return _ask_store(root, lambda: FileSystem.from_uri(root)[0])
+    return _ask_store(root, lambda: FileSystem.from_uri(_file_system_uri(root))[0])
 
 def _store_of(
     place:str, # An address
@@ -138,6 +160,19 @@ def result_names(
 )->list[str]: # Of their folders below that of all results
     "As `fea analyze` calls them; raises `InputError` where two videos would share one"
     return [folder.name for folder in result_folders([Path('/', place.partition('://')[2] or place) for place in places], '.')]
+
+# %% ../../nbs/cluster/01_places.ipynb #3bb743eb
+def check_bucket(
+    place:str, # Of results: an address, or a path, which is made when missing
+)->None:
+    "Refuse an address whose bucket is not there; raises `InputError` or `StorageError`"
+    if not is_store(place): return
+    from pyarrow.fs import FileType
+    store, path = _store_of(place)
+    bucket = path.partition('/')[0]
+    try: info = _ask_store(place, lambda: store.get_file_info(bucket))
+    except InputError: return
+    if info.type == FileType.NotFound: raise InputError(f'{place}: no such bucket as {bucket}; make it first, or check the address')
 
 # %% ../../nbs/cluster/01_places.ipynb #55ac16eb
 _PIECE = 2**23 # bytes copied at a time

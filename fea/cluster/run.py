@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 from tqdm.auto import tqdm
 
-from .places import Found, fetch_file, find_videos_there, is_store, list_files, put_result, result_names, whole_place
+from .places import Found, check_bucket, fetch_file, find_videos_there, is_store, list_files, put_result, result_names, whole_place
 from .tasks import connected, run_tasks
 from .work import Report, Task
 from ..core.defaults import DEFAULT_FPS
@@ -125,6 +125,7 @@ def run_on_cluster(
     found = find_videos_there(videos)
     if not found: raise InputError('no video was given')
     for video in found: check_analysis(video.place, fps, None if is_store(out) else out, settings)
+    check_bucket(out)
     tasks = _make_tasks(found, out, kind, {'fps': fps, 'consent': consent, **options})
     size = {video.place: video.size for video in found}
     expected = {asked: describe_tools(replace(settings, geometry=asked), model, model_path(DETECTOR_MODEL)) for asked in (None, True, False)}

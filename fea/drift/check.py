@@ -90,8 +90,8 @@ MEASURE_SENTENCES = { # Lower, higher, and how the middle is told
     'contrast': ('Faces have less contrast', 'Faces have more contrast', 'median {new} instead of {baseline}'),
     'sharpness': ('Faces are less sharp', 'Faces are sharper, or noisier', 'median {new} instead of {baseline}'),
     'yaw': ('Heads are turned more to the left of the picture', 'Heads are turned more to the right of the picture', 'median {new} instead of {baseline}'),
-    'confidence': ('The model is less sure of its labels', 'The model is surer of its labels', 'median probability of the label {new} instead of {baseline}'),
-    'entropy': ('The model decides more clearly', 'The model wavers more', 'median entropy {new} instead of {baseline}'),
+    'confidence': ('Labels are less clear', 'Labels are clearer', 'the median share of raters who would choose the label is {new} instead of {baseline}'),
+    'entropy': ('Raters would be more of one mind', 'Raters would be less of one mind', 'median entropy {new} instead of {baseline}'),
     'expressiveness': ('Faces are less expressive', 'Faces are more expressive', 'median {new} instead of {baseline}'),
 }
 FORMATS = {'0 or 1': '{:.0%}', 'px': '{:.0f} px', 'degrees': '{:.0f}°', 'number': '{:.0f}', 'label': '{:.0%}'} # others: two decimals

@@ -22,6 +22,7 @@ from ..core.errors import InputError
 from ..emotions import EMOTIONS, P_COLUMNS
 from ..faces.classifier import Classifier, prepare
 from ..faces.detection import Face, FaceDetector, crop_face
+from ..faces.mesh import FaceMesh
 from ..faces.quality import face_box, measure_still, read_stills, recorded, recorded_settings, recorded_view
 from ..stats.metrics import softmax
 from ..timeline.table import COLUMNS, COLUMN_TABLE, read_csv, read_timeline
@@ -46,8 +47,8 @@ MEASURE_TABLE = (
     Measure('sharpness', 'input', 'number', 'number', 5, 'Variance of the Laplacian of the face at 48 px'),
     Measure('yaw', 'input', 'number', 'degrees', 1, 'Turn of the head, positive towards the right of the picture; rough'),
     Measure('emotion', 'output', 'label', 'label', 0, 'The label with the highest probability'),
-    Measure('confidence', 'output', 'number', '0 to 1', .01, 'Probability of the label'),
-    Measure('entropy', 'output', 'number', '0 to 1', .01, 'Entropy of the seven probabilities; 0: sure of one label, 1: all seven alike'),
+    Measure('confidence', 'output', 'number', '0 to 1', .01, 'Share of raters who would be expected to choose the label'),
+    Measure('entropy', 'output', 'number', '0 to 1', .01, 'Entropy of the seven probabilities; 0: all of one label, 1: all seven alike'),
     Measure('expressiveness', 'output', 'number', '0 to 1', .01, '1 minus the probability of Neutral'),
 )
 
@@ -195,7 +196,8 @@ def measure_pictures(
 )->tuple[pd.DataFrame, np.ndarray|None]: # `PICTURE_MEASURES` by the index of the timeline; features (m, 1280), None without any
     "What the stills of a video say; raises `InputError` when it is not the timeline's video"
     rows, settings = spread_stills(timeline, most), recorded_settings(timeline)
-    detector, level_from = FaceDetector(None, settings['score_threshold'], settings['long_side']), recorded(timeline, 'settings', 'level_from')
+    detector = FaceDetector(None, settings['score_threshold'], settings['long_side'], confirm=FaceMesh().is_face)
+    level_from = recorded(timeline, 'settings', 'level_from')
     measured, crops, said = list[dict[str, float]](), list[np.ndarray](), list[float]()
     of_time = {float(group.time.iloc[0]): group for _, group in rows.groupby('time')}
     for shown, (_, image) in zip(of_time, read_stills(video, list(of_time), settings['fps'], recorded_view(timeline)), strict=True):

@@ -26,13 +26,13 @@ from tqdm.auto import tqdm
 import fea
 from ..core.defaults import DEFAULT_FPS
 from ..core.errors import InputError, TruncatedVideoError, hide_folders
-from ..core.files import checksum, source_checksum
+from ..core.files import check_reachable, checksum, source_checksum
 from ..core.models import model_path
 from ..core.threads import StageTimes, count_cores, ordered_map, prefetch, single_threaded_opencv
 from ..emotions import MEANING
 from .attention import Look, find_faces, plan_looks
 from .classifier import Classifier
-from .detection import CROP_SCALE, LONG_SIDE, MIN_FACE, SCORE_THRESHOLD, Face, FaceDetector, crop_face, is_classifiable
+from .detection import CROP_SCALE, LONG_SIDE, MIN_FACE, SCORE_THRESHOLD, Face, FaceDetector, crop_face, eye_angle, is_classifiable
 from .geometry import Measures, measure_face
 from .mesh import MESH_FILES, FaceMesh
 from .priors import check_learnt, expect_shares
@@ -83,6 +83,7 @@ def check_analysis(
     "Refuse what cannot work before any work; raises `InputError`"
     check_fps(fps)
     settings.view # noqa: B018 # refuses what cannot be
+    check_reachable(video)
     if settings.long_side < 32: raise InputError(f'long_side {settings.long_side}: faces cannot be found in less than 32 px')
     if settings.blendshapes and settings.geometry is False: raise InputError('blendshapes come from the points of the geometry; leave out --no-geometry')
     if settings.blendshapes and out is None: raise InputError('blendshapes go to a table beside the timeline; give a folder (out)')
@@ -105,7 +106,7 @@ def describe_tools(
                                             'prior': None if settings.prior is None else list(settings.prior)},
             'model': {'version': classifier.meta.version, 'sha256': classifier.meta.sha256},
             'detector': {'name': detector.name, 'sha256': checksum(detector)},
-            'mesh': {name: checksum(model_path(name)) for name in MESH_FILES} if settings.measures else None}
+            'mesh': {name: checksum(model_path(name)) for name in MESH_FILES}}
 
 def describe_analysis(
     info:SourceInfo, # Of the video
@@ -186,11 +187,13 @@ def _load_surroundings(
 
 # %% ../../nbs/faces/04_analysis.ipynb #dad49450
 def _tilt_of(
-    measures:Sequence[Measures], # Of the faces so far; empty without geometry
-)->float: # Degrees by which the last one is turned back; 0: cut out as it is
-    "Tilt of a head, where it is large enough to cost accuracy and known"
-    roll = measures[-1].geometry.get('roll') if measures else None
-    return roll if roll is not None and abs(roll) >= LEVEL_FROM else 0.
+    face:Face, # From the detector
+    measured:Measures|None, # What its points say; None without geometry
+)->float: # Degrees by which it is turned back; 0: cut out as it is
+    "Tilt of a head, where it is large enough to cost accuracy and known: by its points, else by its eyes if they were seen in a turned picture"
+    roll = measured.geometry.get('roll') if measured else None
+    if roll is None: roll = eye_angle(face) if face.turned else 0.
+    return roll if abs(roll) >= LEVEL_FROM else 0.
 
 # %% ../../nbs/faces/04_analysis.ipynb #cc9c4c0a
 def make_face_finder(
@@ -198,10 +201,11 @@ def make_face_finder(
     crop_size:int, # Side of the crops, px
     model:str|Path|None=None, # A YuNet file; None: the one that travels with fea
     describe:bool=False, # Also describe the looks of the faces, for a tracker, which then needs the picture no more
+    points:FaceMesh|None=None, # The open networks of the points; None: opened here
 )->Callable[[Frame|Look], Finding]: # May be called from several threads
     "A function that detects and crops"
-    detector = FaceDetector(model, settings.score_threshold, settings.long_side)
-    mesher = FaceMesh() if settings.measures else None
+    points = points or FaceMesh()
+    detector, mesher = FaceDetector(model, settings.score_threshold, settings.long_side, confirm=points.is_face), points if settings.measures else None
     def find(still:Frame|Look)->Finding:
         frame, faces = (still.frame, find_faces(still, detector)) if isinstance(still, Look) else (still, detector.detect(still.picture))
         crops, samples, measures = list[np.ndarray|None](), list[np.ndarray](), list[Measures]()
@@ -209,8 +213,9 @@ def make_face_finder(
         for face in faces:
             if isinstance(frame.picture, PartialImage): _load_surroundings(frame.picture, face, mesher is not None)
             if mesher: measures.append(measure_face(mesher, frame.picture, face, settings.blendshapes))
-            crops.append(crop_face(frame.picture, face, crop_size, angle=_tilt_of(measures)) if is_classifiable(face) else None)
-            around.append([crop_face(picture, face, crop_size, angle=_tilt_of(measures)) for picture in frame.around] if is_classifiable(face) else [])
+            angle = _tilt_of(face, measures[-1] if mesher else None)
+            crops.append(crop_face(frame.picture, face, crop_size, angle=angle) if is_classifiable(face) else None)
+            around.append([crop_face(picture, face, crop_size, angle=angle) for picture in frame.around] if is_classifiable(face) else [])
             if describe: samples.append(sample_looks(frame.picture, face))
         found = Finding(frame, faces, crops, None, measures if mesher else None, around if frame.around else None)
         if not describe: return found

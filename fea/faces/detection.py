@@ -7,6 +7,7 @@ __all__ = ['MIN_FACE', 'DETECTOR_MODEL', 'SCORE_THRESHOLD', 'LONG_SIDE', 'SECOND
            'is_classifiable', 'shrink', 'FaceDetector', 'eye_angle', 'crop_face']
 
 # %% ../../nbs/faces/01_detection.ipynb #eee9a2d1
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import cv2
 import numpy as np
 
 from ..core.models import model_path
-from .yunet import open_network
+from .yunet import keep_surest, open_network
 from ..video.partial import PartialImage
 
 # %% ../../nbs/faces/01_detection.ipynb #f26365c8
@@ -28,6 +29,7 @@ class Face:
     score:float # How sure the detector is, 0 to 1
     landmarks:np.ndarray = field(compare=False, repr=False) # (5, 2) float32, px: right and left eye, nose, right and left mouth corner
     track:int|None = None # Number of the person within the video, from 1; None before tracking
+    turned:bool = False # Whether it was found in a turned picture, so that its landmarks tilt as the head does
 
     @property
     def centre(self)->tuple[float, float]: # x, y, px
@@ -86,6 +88,34 @@ def shrink(
     if isinstance(image, PartialImage): return image.scaled(*size)
     return image if scale == 1 else cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
 
+# %% ../../nbs/faces/01_detection.ipynb #8a027bac
+_TURNS = 45., -45. # Degrees by which heads may tilt that are upright in the turned pictures
+
+def _turn_back(
+    picture:np.ndarray, # RGB uint8, shape (height, width, 3)
+    tilt:float, # Degrees by which heads in it are tilted clockwise
+)->tuple[np.ndarray, np.ndarray]: # The whole picture, turned, black at its corners; and, shape (2, 3), the way back to the given one
+    "Turn a picture so that tilted heads are upright"
+    height, width = picture.shape[:2]
+    turn = cv2.getRotationMatrix2D((0, 0), tilt, 1.) # against the clock
+    corners = np.array([[0, 0], [width, 0], [0, height], [width, height]]) @ turn[:, :2].T
+    turn[:, 2] = -corners.min(0)
+    wide, high = np.ceil(np.ptp(corners, axis=0)).astype(int).tolist()
+    turned, back = cv2.warpAffine(picture, turn, (wide, high), flags=cv2.INTER_LINEAR), cv2.invertAffineTransform(turn)
+    back[:, 2] += .5 - back[:, :2].sum(1)/2 # OpenCV counts from the middle of the first pixel, YuNet from its edge
+    return turned, back
+
+def _turn_rows(
+    rows:np.ndarray, # YuNet's rows of a turned picture, shape (n, 15)
+    back:np.ndarray, # From `_turn_back`
+)->np.ndarray: # Rows of the picture itself, float32: a square box of the same area, and the points
+    "Where the faces of a turned picture are"
+    turn, move = back[:, :2].T, back[:, 2]
+    side = np.sqrt(np.maximum(rows[:, 2:3]*rows[:, 3:4], 0))
+    corner = (rows[:, :2] + rows[:, 2:4]/2) @ turn + move - side/2
+    points = rows[:, 4:14].reshape(-1, 5, 2) @ turn + move
+    return np.hstack([corner, side, side, points.reshape(-1, 10), rows[:, 14:]]).astype(np.float32)
+
 # %% ../../nbs/faces/01_detection.ipynb #98eede1e
 class FaceDetector:
     "YuNet, opened once, for any number of threads. Raises `ModelError` when the model file is missing, altered or of another kind"
@@ -94,10 +124,11 @@ class FaceDetector:
         score_threshold:float=SCORE_THRESHOLD, # Faces below this are dropped, 0 to 1
         long_side:int=LONG_SIDE, # Pictures are scaled down to this, px
         second_look:bool=True, # Look again, closer, at a picture without a face
+        confirm:Callable[[np.ndarray|PartialImage, Face], bool]|None=None, # Judges what later looks find, as `FaceMesh.is_face`; None: nobody does
     ):
         if not 0 <= score_threshold <= 1: raise ValueError(f'score_threshold lies between 0 and 1, not at {score_threshold}')
         if long_side < 32: raise ValueError(f'long_side is at least 32 px, not {long_side}')
-        self.long_side, self.score_threshold, self.second_look = long_side, score_threshold, second_look
+        self.long_side, self.score_threshold, self.second_look, self.confirm = long_side, score_threshold, second_look, confirm
         self.network = open_network(model_path(DETECTOR_MODEL) if model is None else Path(model))
 
     def detect(self,
@@ -107,7 +138,12 @@ class FaceDetector:
         _check_image(image)
         faces = self.look(image, shrink(image, self.long_side), self.score_threshold)
         if faces or not self.second_look: return faces
-        return self.look(image, shrink(image, round(SECOND_SCALE * self.long_side), SECOND_SCALE), max(0., self.score_threshold - SECOND_MARGIN))
+        faces = self.look(image, shrink(image, round(SECOND_SCALE * self.long_side), SECOND_SCALE), max(0., self.score_threshold - SECOND_MARGIN))
+        if self.confirm is None: return faces
+        sure = [face for face in faces if not is_classifiable(face) or self.confirm(image, face)]
+        if any(map(is_classifiable, sure)): return sure
+        turned = self.look_turned(image, shrink(image, self.long_side), self.score_threshold)
+        return sorted(sure + [face for face in turned if is_classifiable(face) and self.confirm(image, face)], key=lambda face: face.x)
 
     def look(self,
         image:np.ndarray|PartialImage, # The picture, of which only the size is asked
@@ -115,8 +151,17 @@ class FaceDetector:
         score_threshold:float, # Faces below this are dropped, 0 to 1
     )->list[Face]: # From left to right, px of the picture
         "One look"
-        scale = np.array([image.shape[1]/small.shape[1], image.shape[0]/small.shape[0]], np.float32)
-        return sorted((_face_from_row(row, scale) for row in self.network.find(small, score_threshold)), key=lambda face: face.x)
+        return _faces_from_rows(self.network.find(small, score_threshold), image, small)
+
+    def look_turned(self,
+        image:np.ndarray|PartialImage, # The picture, of which only the size is asked
+        small:np.ndarray, # The same, scaled as the network shall see it
+        score_threshold:float, # Faces below this are dropped, 0 to 1
+    )->list[Face]: # From left to right, px of the picture; of a tilted head a square box, and points that tilt with it
+        "Two looks at a picture turned to either side, for heads that tilt too far to be found upright"
+        turned = [_turn_back(small, tilt) for tilt in _TURNS]
+        rows = np.vstack([_turn_rows(self.network.find(picture, score_threshold), back) for picture, back in turned])
+        return [replace(face, turned=True) for face in _faces_from_rows(keep_surest(rows, score_threshold), image, small)]
 
 # %% ../../nbs/faces/01_detection.ipynb #09e83d55
 def _face_from_row(
@@ -126,6 +171,15 @@ def _face_from_row(
     "Read one row of YuNet's answer"
     x, y, width, height = (row[:4] * np.tile(scale, 2)).tolist()
     return Face(x, y, width, height, float(row[14]), row[4:14].reshape(5, 2) * scale)
+
+def _faces_from_rows(
+    rows:np.ndarray, # YuNet's answer, shape (n, 15)
+    image:np.ndarray|PartialImage, # The picture, of which only the size is asked
+    small:np.ndarray, # The same, scaled as the network saw it
+)->list[Face]: # From left to right, px of the picture
+    "Read YuNet's answer"
+    scale = np.array([image.shape[1]/small.shape[1], image.shape[0]/small.shape[0]], np.float32)
+    return sorted((_face_from_row(row, scale) for row in rows), key=lambda face: face.x)
 
 # %% ../../nbs/faces/01_detection.ipynb #0a9ea081
 CROP_SCALE = 1.05 # Side of the crop / `Face.side`, for networks trained on FER2013 or FER+

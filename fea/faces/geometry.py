@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['CANONICAL_FACE', 'POSE_SIZE', 'FEATURE_SIZE', 'BLENDSHAPE_SIZE', 'GEOMETRY', 'BLINK_FPS', 'canonical_face', 'Pose',
            'rotation_of', 'head_pose', 'measure_geometry', 'Measures', 'measure_face', 'find_blinks', 'blink_rate',
-           'mouth_moves']
+           'mouth_moves', 'add_mouth_moves']
 
 # %% ../../nbs/faces/09_geometry.ipynb #7d81601b
 import json
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,9 @@ import pandas as pd
 from ..core.errors import InputError, ModelError
 from ..core.models import model_path
 from .detection import Face
-from .mesh import FaceMesh, Mesh
+from .mesh import BLENDSHAPES, FaceMesh, Mesh
+from ..timeline.results import BLENDSHAPE_TABLE
+from ..timeline.table import GEOMETRY_COLUMNS, MOVES_COLUMN, has_geometry
 from ..video.partial import PartialImage
 
 # %% ../../nbs/faces/09_geometry.ipynb #163b58fc
@@ -121,7 +124,12 @@ _OUTSIDE = .25 # Share of the points outside the picture, from which on nothing 
 class Measures:
     "What the points of one face say"
     geometry:dict[str, float|None] # Of `GEOMETRY`; those that are missing are not known
-    blendshapes:np.ndarray|None=None # Shape (52,), in the order of `BLENDSHAPES`; None: not asked for, or the face is too small
+    blendshapes:dict[str, float]|None=None # By the names of `BLENDSHAPES`, with four decimals; None: not asked for, or the face is too small
+
+    def to_json(self)->dict[str, Any]: # `geometry`: the columns of a timeline; `blendshapes`: only where they are known
+        "As answers and records carry them"
+        shapes = {} if self.blendshapes is None else {BLENDSHAPE_TABLE: self.blendshapes}
+        return {'geometry': {name: self.geometry.get(name) for name in GEOMETRY_COLUMNS}} | shapes
 
 def measure_face(
     mesher:FaceMesh, # The networks
@@ -134,8 +142,9 @@ def measure_face(
     mesh, (high, wide) = mesher.locate(image, face), image.shape[:2]
     outside = (mesh.points[:, :2] < 0) | (mesh.points[:, :2] > [wide, high])
     if outside.any(1).mean() > _OUTSIDE: return Measures({'presence': mesh.presence}) # guessed, not seen
-    shaped = blendshapes and mesh.present and face.side >= BLENDSHAPE_SIZE
-    return Measures(measure_geometry(mesh, face), mesher.blendshapes(mesh) if shaped else None)
+    if not (blendshapes and mesh.present and face.side >= BLENDSHAPE_SIZE): return Measures(measure_geometry(mesh, face))
+    shapes = zip(BLENDSHAPES, mesher.blendshapes(mesh), strict=True)
+    return Measures(measure_geometry(mesh, face), {name: round(float(value), 4) for name, value in shapes})
 
 # %% ../../nbs/faces/09_geometry.ipynb #f191c82a
 BLINK_FPS = 15. # Stills a second below which blinks are not looked for
@@ -170,15 +179,14 @@ def blink_rate(
     times:np.ndarray, # As for `find_blinks`
     openness:np.ndarray, # As for `find_blinks`
 )->float: # Blinks per minute in which the eyes were seen; NaN: less than ten seconds of that
-    "How often somebody blinks"
+    "How often somebody blinks; raises `InputError` as `find_blinks` does"
     known = np.isfinite(openness)
-    seen = np.asarray(times, float)[known]
-    blinks = find_blinks(times, openness)
-    gaps = np.diff(seen)
+    gaps = np.diff(np.asarray(times, float)[known])
     watched = float(gaps[gaps < 1].sum())
-    return 60 * len(blinks) / watched if watched >= 10 else np.nan
+    return 60 * len(find_blinks(times, openness)) / watched if watched >= 10 else np.nan
 
 # %% ../../nbs/faces/09_geometry.ipynb #e30abce3
+_LONGEST_STEP = 1.02 / BLINK_FPS # s
 _MOVES, _TREMBLE, _MOVES_WINDOW, _MOVES_SEEN = (2., 7.), .002, 2., .8 # Hz; eye distances; s; share of the window
 
 def mouth_moves(
@@ -188,7 +196,7 @@ def mouth_moves(
     "Share of the fast movements (2 to 7 Hz) in the power of the mouth's opening; raises `InputError` for fewer than 15 stills a second"
     times, opening = np.asarray(times, float), np.asarray(opening, float)
     known, step = np.isfinite(opening), float(np.median(np.diff(times))) if len(times) > 1 else np.inf
-    if step > 1.02 / BLINK_FPS: raise InputError(f'the movements of a mouth need {BLINK_FPS:g} stills a second or more; analyse with --fps all')
+    if step > _LONGEST_STEP: raise InputError(f'the movements of a mouth need {BLINK_FPS:g} stills a second or more; analyse with --fps all')
     if known.sum() < 2: return np.full(len(times), np.nan)
     clock = np.arange(times[0], times[-1] + step / 2, step)
     curve = np.interp(clock, times[known], opening[known])
@@ -202,3 +210,15 @@ def mouth_moves(
     fast, slow = smooth(between(*_MOVES)**2), (smooth(slow**2) - smooth(slow)**2).clip(0)
     seen = smooth((np.histogram(times[known], np.r_[clock - step / 2, clock[-1] + step / 2])[0] > 0).astype(float))
     return np.interp(times, clock, np.where(seen >= _MOVES_SEEN, fast / (fast + slow + _TREMBLE**2), np.nan))
+
+# %% ../../nbs/faces/09_geometry.ipynb #5cc6c557
+def add_mouth_moves(
+    timeline:pd.DataFrame, # Whole, of any rate
+)->pd.DataFrame: # With the column `mouth_moves` behind the others where there are geometry and 15 stills a second; else as it was
+    "What the mouths of a dense timeline do"
+    def step(times:pd.Series)->float: return float(times.drop_duplicates().diff().median()) if len(times) > 1 else np.inf # s
+    if not has_geometry(timeline) or step(timeline.time) > _LONGEST_STEP: return timeline
+    moves = pd.Series(np.nan, timeline.index)
+    for _, rows in timeline[timeline.face.notna()].groupby('face'):
+        if step(rows.time) <= _LONGEST_STEP: moves[rows.index] = mouth_moves(rows.time.to_numpy(), rows.mouth_opening.to_numpy())
+    return timeline.assign(**{MOVES_COLUMN.name: moves.round(MOVES_COLUMN.decimals)})

@@ -168,6 +168,13 @@ class FaceMesh:
         _, best = max(tried, key=lambda found: (found[0], found[1].presence))
         return best if _overlaps(best.points, face) else replace(best, presence=0.) # points that have gone to another face are none of this one
 
+    def is_face(self,
+        image:np.ndarray|PartialImage, # RGB uint8, shape (height, width, 3), upright
+        face:Face, # What the detector takes for one
+    )->bool: # False: points cannot be laid on it
+        "Whether the detector is right, as far as the points can tell"
+        return self.locate(image, face).present
+
     def _look(self, image:np.ndarray|PartialImage, region:Region)->Mesh: # Of the large network
         "Look at a square"
         return _find_points(self.large, _LARGE_SIDE, image, region)

@@ -8,7 +8,7 @@ __all__ = ['DARK', 'QUALITY_TABLE', 'read_stills', 'face_box', 'brightness', 'sh
            'longest_gap', 'quality_summary', 'format_figure', 'quality_notes']
 
 # %% ../../nbs/faces/05_quality.ipynb #0eb189b7
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 
 from ..core.errors import InputError
 from .detection import LONG_SIDE, MIN_FACE, SCORE_THRESHOLD, Face, FaceDetector
+from .mesh import FaceMesh
 from ..timeline.table import format_timestamp, has_geometry
 from ..video.decoding import open_video
 from ..video.pictures import AS_STORED, View, parse_pixel_aspect, turn_image
@@ -157,7 +158,9 @@ def recorded_settings(
     "The settings that a timeline was made with; the usual ones where it does not say"
     usual = {'fps': None, 'long_side': LONG_SIDE, 'score_threshold': SCORE_THRESHOLD}
     known = {key: recorded(timeline, 'settings', key) for key in usual}
-    return {key: known[key] if isinstance(known[key], int|float) else usual[key] for key in usual}
+    fits:dict[str, Callable[[float], bool]] = {'fps': lambda v: 0 < v < np.inf, 'long_side': lambda v: 32 <= v <= 10**5,
+                                               'score_threshold': lambda v: 0 <= v <= 1}
+    return {key: v if isinstance(v, int|float) and not isinstance(v, bool) and fits[key](v) else usual[key] for key, v in known.items()}
 
 def recorded_view(
     timeline:pd.DataFrame, # A timeline
@@ -208,7 +211,7 @@ def frame_quality(
     settings, times = recorded_settings(timeline), timeline.time.unique()
     if most < 1: raise InputError(f'{most} stills to measure are none; give a positive number')
     chosen = times[np.unique(np.linspace(0, len(times) - 1, min(most, len(times))).round().astype(int))] if len(times) else times
-    detector = FaceDetector(None, settings['score_threshold'], settings['long_side'])
+    detector = FaceDetector(None, settings['score_threshold'], settings['long_side'], confirm=FaceMesh().is_face)
     rows, of_time = list[dict[str, Any]](), {float(group.time.iloc[0]): group for _, group in timeline[timeline.time.isin(chosen)].groupby('time')}
     stills = read_stills(video, chosen, settings['fps'], recorded_view(timeline))
     hidden = None if progress is None else not progress

@@ -21,6 +21,7 @@ from ..core.threads import StageTimes
 from .analysis import Settings, Stills, analyze_stills, check_analysis, collect_rows, describe_analysis, run_summary
 from .classifier import Classifier
 from .detection import DETECTOR_MODEL, LONG_SIDE
+from .geometry import add_mouth_moves
 from .mesh import BLENDSHAPES
 from .priors import GivenPrior, read_prior
 from .tracking import FaceTracker
@@ -52,7 +53,7 @@ def take_down(
     metadata, writer, times, started = run.metadata, run.writer, StageTimes(), (time.perf_counter(), time.process_time())
     try:
         batches = analyze_stills(stills, run.settings, run.classifier, run.tracker, run.done, times, run.detector, cores)
-        timeline = pd.concat([run.done, collect_rows(batches, writer, bar, run.settings.measures)], ignore_index=True)
+        timeline = add_mouth_moves(pd.concat([run.done, collect_rows(batches, writer, bar, run.settings.measures)], ignore_index=True))
         metadata |= look_back(timeline)
         wall, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
         metadata |= run_summary(timeline, stills.error, stills.path) | {'seconds': {k: round(v, 2) for k, v in {'wall': wall, 'cpu': cpu, **times}.items()}}

@@ -244,7 +244,8 @@ class FaceTracker:
     )->None:
         "Relive a still, to go on from there as when an interrupted run is resumed; raises `ValueError` for a face without a number"
         if any(face.track is None for face in faces): raise ValueError('restore needs faces with track numbers')
-        for face, look in zip(faces, self._begin_still(faces, time, image, looks), strict=True): self._remember_face(face, time, look)
+        known = self._begin_still(faces, time, image, looks)
+        for face, look, crowd in zip(faces, known, _find_crowded(faces), strict=True): self._remember_face(face, time, look, crowd)
 
     def reserve(self,
         number:int, # Highest number given so far

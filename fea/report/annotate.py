@@ -21,7 +21,7 @@ from ..core.files import refuse_existing, source_checksum
 from ..emotions import P_COLUMNS
 from ..faces.geometry import POSE_SIZE
 from ..faces.mesh import FaceMesh, Mesh, face_of_box
-from ..faces.quality import recorded_view
+from ..faces.quality import recorded, recorded_settings, recorded_view
 from .drawing import Box, Mark, Painter, draw_points, shared_area
 from .hiding import Hider
 from ..timeline.table import check_timeline
@@ -46,8 +46,8 @@ def _sampling_interval(
     timeline:pd.DataFrame, # A timeline
 )->float: # s
     "How long a still speaks for: as the metadata say, else the usual gap between stills"
-    fps = timeline.attrs.get('fea', {}).get('settings', {}).get('fps')
-    if isinstance(fps, (int, float)) and fps > 0: return 1 / fps
+    fps = recorded_settings(timeline)['fps']
+    if fps is not None: return float(1 / fps)
     gaps = np.diff(np.unique(timeline.time.to_numpy(float)))
     return float(np.median(gaps)) if len(gaps) else 1.
 
@@ -79,9 +79,9 @@ def _check_source(
 )->None:
     "Raise `InputError` for a timeline that is not this video's"
     if timeline.empty: raise InputError(f'{info.path}: its timeline holds no row, so nothing can be drawn; analyse the video first (fea analyze)')
-    noted = timeline.attrs.get('fea', {}).get('source', {})
-    if noted.get('sha256') not in (None, source_checksum(info.path)):
-        raise InputError(f"{info.path}: the timeline was made from another file ({noted.get('name', 'unknown')}, by its checksum); "
+    if recorded(timeline, 'source', 'sha256') not in (None, source_checksum(info.path)):
+        name = recorded(timeline, 'source', 'name') or 'unknown'
+        raise InputError(f"{info.path}: the timeline was made from another file ({name}, by its checksum); "
                          'give that file, or analyse this one')
     centre = timeline.x + timeline.width/2, timeline.y + timeline.height/2
     outside = (centre[0] < 0) | (centre[0] > info.width) | (centre[1] < 0) | (centre[1] > info.height)

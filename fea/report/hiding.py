@@ -122,13 +122,14 @@ def look_at(
     sight:_Sight, # Is filled in
     detector:FaceDetector, # Of this thread
 )->None:
-    "Look for the faces of one frame, twice if there is none at first"
+    "Look for the faces of one frame: again, closer, if there is none at first, and then for heads that tilt"
     assert sight.picture is not None
     whole = np.broadcast_to(np.uint8(0), (*sight.size, 3)) # stands for the frame, of which only the size is asked
     suspects = detector.look(whole, shrink(sight.picture, _HIDE_SIDE), _DOUBT)
     found = [face for face in suspects if face.score >= _HIDE_SCORE]
     if not found:
         found = detector.look(whole, shrink(sight.picture, _CLOSE, SECOND_SCALE), _HIDE_SCORE - SECOND_MARGIN)
+        found = found + detector.look_turned(whole, shrink(sight.picture, _HIDE_SIDE), _HIDE_SCORE)
         suspects = suspects + found
     sight.found, sight.suspects, sight.picture = found, suspects, None
 

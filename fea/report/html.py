@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -83,6 +84,7 @@ def format_number(
     value:float, # Any
 )->str: # For example '0.123', '12.3', '123', with a true minus
     "Three decimals below one, three digits above"
+    if not np.isfinite(value): return '–' if np.isnan(value) else '∞' if value > 0 else '−∞'
     if round(value, 3) == 0: return '0' if abs(value) < 5e-7 else '0.000'
     decimals = 3 if abs(value) < 1 else max(0, 2 - int(np.log10(abs(value))))
     return f'{value:.{decimals}f}'.replace('-', '−')
@@ -162,7 +164,11 @@ def draw_versions(
 )->PictureVersions: # Inside the page, as addresses that begin with data:
     "A picture in four versions; the browser takes the first that fits"
     def address(svg:str)->str: return 'data:image/svg+xml;base64,' + base64.b64encode(svg.encode()).decode()
-    wide, narrow = render_svg(draw(False)), render_svg(draw(True))
+    def drawn(narrow:bool)->str:
+        figure = draw(narrow)
+        try: return render_svg(figure)
+        finally: plt.close(figure) # else a notebook shows it below the cell
+    wide, narrow = drawn(False), drawn(True)
     dark, phone = '(prefers-color-scheme: dark)', '(max-width: 600px)' # on paper none of them holds
     others = {f'{phone} and {dark}': darken_svg(narrow), phone: narrow, dark: darken_svg(wide)}
     return PictureVersions(address(wide), tuple((media, address(svg)) for media, svg in others.items()), text)

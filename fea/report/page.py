@@ -169,7 +169,7 @@ def _summary_tiles(
     tiles = [('Length', format_timestamp(length, milliseconds=length < 10)), ('Stills per second', f'{rate:g}')] if timed else []
     return [*tiles, ('Stills', f'{len(spans)}'), ('Faces', f'{timeline.face.nunique()}'), ('Stills with a face', format_figure(summary['with_face'], 'share')),
             ('Not sure', 'none' if unsure is None else format_figure(unsure, 'share')),
-            ('Most frequent label', most), ('Peaks', f'{peaks}')]
+            ('Most frequent label', most), *([('Peaks', f'{peaks}')] if len(spans) > 1 else [])]
 
 def _face_rows(
     timeline:pd.DataFrame, # A timeline
@@ -203,7 +203,8 @@ def _quality_values(
 
 # %% ../../nbs/report/04_page.ipynb #7153c97b
 LIMITS = (
-    'A probability says how sure the model is of a label, not how strong an expression or a feeling is.',
+    ('A probability is the share of human raters who would be expected to choose this word; it is neither how strong an expression or a feeling is, '
+     'nor the chance that the label is right.'),
     'Smiles are read best; unpleasant expressions are rarer, fainter, and more often confused with each other and with neutral.',
     'A single peak of a single person proves little. Compare moments with each other, over many viewers, beside other measures.',
     'Glasses, beards, hands, light from the side and a turned head change the labels. So do age, skin colour and culture; how much is not fully known.',
@@ -357,6 +358,6 @@ def write_report(
     player = {'name': shown.name, 'address': _video_address(shown, Path(home or out.parent)/out.name, embed)} if shown else None
     added = more or {}
     others = {'links': [(key, heading) for key, (heading, _) in added.items()], 'sections': [(key, text) for key, (_, text) in added.items()]}
-    page = render_page('report.html', scripts=('uPlot.iife.min.js', 'heads.js', 'report.js'), media='data:' if embed else "'self' file:",
+    page = render_page('report.html', scripts=('uPlot.iife.min.js', 'clock.js', 'heads.js', 'report.js'), media='data:' if embed else "'self' file:",
                        title=title, player=player, more=others, **_page_values(timeline, quality, same if shown else None, pictures))
     return replace_file(out, page)

@@ -29,7 +29,7 @@ import pandas as pd
 
 from ..core.archives import ArchiveError, TarLimits, TarMember, read_tar
 from ..core.defaults import DEFAULT_FPS
-from ..core.errors import InputError
+from ..core.errors import InputError, OutputError
 from ..core.models import check_model
 from ..core.tables import format_table
 from ..core.threads import BUDGET, ordered_map, return_large_blocks, single_threaded_opencv
@@ -38,8 +38,9 @@ from ..faces.analysis import BATCH_SIZE, Finding, Settings, make_face_finder
 from ..faces.classifier import Classifier
 from ..faces.detection import DETECTOR_MODEL, LONG_SIDE, Face, FaceDetector
 from ..faces.geometry import Measures
+from ..faces.mesh import BLENDSHAPES, FaceMesh
 from ..local_inference import analyze
-from ..timeline.table import GEOMETRY_COLUMNS
+from ..timeline.results import BLENDSHAPE_TABLE
 from ..video.images import IMAGE_STARTS
 from ..video.limits import FRAME_SHARE, limit_megapixels, picture_size
 from ..video.sources import Frame
@@ -50,8 +51,7 @@ class ServedModel:
     "Everything that an answer needs, opened once; may be used by several threads"
     classifier:Classifier # The expression model
     detector:Path # The face detector's file
-    find:Callable[[Frame], Finding] # Detects, measures and crops, at the usual size
-    find_only:Callable[[Frame], Finding] # The same without the geometry of the faces
+    finders:dict[tuple[bool, bool], Callable[[Frame], Finding]] # Detect and crop at the usual size, by whether they measure geometry and blendshapes
 
 # %% ../../nbs/serving/01_handler.ipynb #490e4b8a
 def model_fn(
@@ -63,8 +63,10 @@ def model_fn(
     classifier, detector = Classifier(check_model(folder/'model.onnx')), check_model(folder/DETECTOR_MODEL)
     classifier.predict([np.zeros((48, 48, 3), np.uint8)])
     FaceDetector(detector)
-    finders = (make_face_finder(Settings(geometry=measured), classifier.meta.crop_size, detector) for measured in (True, False))
-    return ServedModel(classifier, detector, *finders)
+    points = FaceMesh()
+    def make_finder(geometry:bool, blendshapes:bool)->Callable[[Frame], Finding]:
+        return make_face_finder(Settings(geometry=geometry, blendshapes=blendshapes), classifier.meta.crop_size, detector, points=points)
+    return ServedModel(classifier, detector, {wanted: make_finder(*wanted) for wanted in ((True, False), (False, False), (True, True))})
 
 # %% ../../nbs/serving/01_handler.ipynb #f72b61de
 class RequestError(InputError):
@@ -81,8 +83,8 @@ class RequestError(InputError):
 _INPUT_KINDS = {'application/x-image': 'image', 'image/jpeg': 'image', 'image/png': 'image', 'application/x-tar': 'tar'} # and video/*
 _ANSWERS = { # what may be asked for, the default first
     'image': ('application/json',), 'tar': ('application/jsonlines',), 'video': ('application/jsonlines', 'text/csv')}
-_TYPE_PARAMETERS = {'image': {'view', 'geometry'}, 'tar': {'view', 'geometry'}, 'video': {'fps', 'long_side', 'geometry'}}
-_SWITCH = {'on': True, 'off': False}
+_SWITCH, _SWITCHES = {'on': True, 'off': False}, {'geometry', 'blendshapes'}
+_TYPE_PARAMETERS = {'image': {'view', *_SWITCHES}, 'tar': {'view', *_SWITCHES}, 'video': {'fps', 'long_side', *_SWITCHES}}
 
 _MAX_SIDE = 1920 # px: larger searches take gigabytes of memory
 
@@ -94,8 +96,18 @@ class ContentType:
     fps:float|None=DEFAULT_FPS # Stills per second of a video; None: every frame
     long_side:int=LONG_SIDE # Frames of a video are scaled down to this before faces are looked for, px
     geometry:bool|None=None # Measure pose, eyes and mouth; None: of pictures and sampled stills
+    blendshapes:bool=False # Also estimate the 52 movements of parts of each face
 
 # %% ../../nbs/serving/01_handler.ipynb #e1549c7f
+def _check_wish(
+    wish:ContentType, # Of known parameters
+)->None:
+    "Refuse values that mean nothing, alone or together; raises `ValueError`"
+    if wish.view not in ('frame', 'crop') or not (wish.fps is None or 0 < wish.fps < math.inf) or not 32 <= wish.long_side <= _MAX_SIDE:
+        raise ValueError(f"view is frame or crop, fps is positive or 'all', long_side 32 to {_MAX_SIDE}")
+    if wish.blendshapes and wish.geometry is False: raise ValueError('blendshapes come from the points of the geometry; leave out geometry=off')
+    if wish.blendshapes and wish.view == 'crop': raise ValueError('blendshapes come from a face in its picture, not from a crop; send frames (view=frame)')
+
 def read_type(
     content_type:str, # For example 'video/mp4; fps=5'
 )->ContentType: # What is wanted
@@ -110,14 +122,15 @@ def read_type(
     if set(given) - _TYPE_PARAMETERS[kind] or not all(isinstance(v, str) for v in given.values()):
         raise RequestError(415, f'content type {content_type!r}: {unknown} means nothing here; {name} takes {valid}')
     def read(key:str, value:str)->Any:
-        if key == 'geometry' and value not in _SWITCH: raise ValueError(f'geometry is on or off, not {value}')
-        if key in ('view', 'geometry'): return _SWITCH[value] if key == 'geometry' else value
+        if key in _SWITCHES and value not in _SWITCH: raise ValueError(f'{key} is on or off, not {value}')
+        if key in _SWITCHES: return _SWITCH[value]
+        if key == 'view': return value
         return int(value) if key == 'long_side' else None if value == 'all' else float(value)
-    try: values:dict[str, Any] = {key: read(key, value) for key, value in given.items()}
+    try:
+        values:dict[str, Any] = {key: read(key, value) for key, value in given.items()}
+        wish = ContentType(kind, **values)
+        _check_wish(wish)
     except ValueError as e: raise RequestError(400, f'content type {content_type!r}: {e}') from e
-    wish = ContentType(kind, **values)
-    if wish.view not in ('frame', 'crop') or not (wish.fps is None or 0 < wish.fps < math.inf) or not 32 <= wish.long_side <= _MAX_SIDE:
-        raise RequestError(400, f"content type {content_type!r}: view is frame or crop, fps is positive or 'all', long_side 32 to {_MAX_SIDE}")
     return wish
 
 # %% ../../nbs/serving/01_handler.ipynb #e90554e8
@@ -184,7 +197,7 @@ def _face_line(
 )->dict[str, Any]: # JSON-able
     "One face of an answer"
     box:dict[str, Any] = {name: float(getattr(face, name)) for name in ('x', 'y', 'width', 'height', 'score')}
-    box |= {'geometry': {name: measures.geometry.get(name) for name in GEOMETRY_COLUMNS}} if measures else {}
+    box |= measures.to_json() if measures else {}
     return box | {'landmarks': face.landmarks.tolist()} | (describe_crop(p) if p is not None else {'emotion': None, 'probabilities': None})
 
 def describe_crop(
@@ -214,7 +227,7 @@ def _find_picture_faces(
     if image is None: return _PictureFaces(name, member.error)
     height, width = image.shape[:2]
     if wish.view == 'frame':
-        found = (model.find_only if wish.geometry is False else model.find)(Frame(0, 0., image))
+        found = model.finders[wish.geometry is not False, wish.blendshapes](Frame(0, 0., image))
         measures:list[Measures|None] = [*found.measures] if found.measures else [None] * len(found.faces)
         return _PictureFaces(name, None, (width, height), found.faces, found.crops, measures)
     if height != width: return _PictureFaces(name, f'{width}x{height} px, but a crop is square')
@@ -271,6 +284,7 @@ class _AnswerPart:
     wish:ContentType # What was asked for
     value:Any # A JSON-able object, JSON lines, or the timeline of a video
     notes:dict[str, Any]=field(default_factory=dict) # How a timeline was made
+    shapes:pd.DataFrame|None=None # Blendshapes, a row for each of a timeline; None: not asked for
 
 def input_fn(
     data:bytes|bytearray|Path, # Body of the request
@@ -311,22 +325,32 @@ def _in_a_request(
     "Leave out where the file lies here, and options that a request does not have"
     return sentence.replace(str(path), 'the video').replace(path.name, 'the video').replace(', or allow more (--max-megapixels)', '')
 
+def _read_blendshapes(
+    folder:Path, # Where `analyze` wrote them, to the end or not
+    timeline:pd.DataFrame, # What it gave
+)->pd.DataFrame: # A column each, a row for each of the timeline, empty where the face is too small
+    "The second table in the order of the first"
+    file, = folder.glob(f'{BLENDSHAPE_TABLE}*.csv')
+    return timeline[['time', 'face']].astype(float).merge(pd.read_csv(file, dtype=float), how='left')[list(BLENDSHAPES)]
+
 def _answer_video(
     request:Request, # A video
     model:ServedModel, # Finds and judges
 )->_AnswerPart: # The timeline
     "The whole way of a clip, as `analyze` goes it; raises `RequestError`"
     wish = request.wish
-    with _as_path(request.body) as path:
+    with _as_path(request.body) as path, tempfile.TemporaryDirectory() as folder:
         _check_head(path)
         try:
             with limit_megapixels(MAX_FRAME/1e6/FRAME_SHARE), warnings.catch_warnings(): # what a warning says is in the notes
                 warnings.simplefilter('ignore', UserWarning)
-                timeline = analyze(path, wish.fps, long_side=wish.long_side, geometry=wish.geometry, classifier=model.classifier,
-                                   detector=model.detector, progress=False, cores=1)
+                timeline = analyze(path, wish.fps, folder if wish.blendshapes else None, long_side=wish.long_side, geometry=wish.geometry,
+                                   blendshapes=wish.blendshapes, classifier=model.classifier, detector=model.detector, progress=False, cores=1)
+        except OutputError as e: raise (e.__cause__ or e) from None # the disk is full, for which the sender is not to blame
         except InputError as e: raise RequestError(400, _in_a_request(str(e), path)) from e
-    notes = timeline.attrs['fea']
-    return _AnswerPart(wish, timeline, notes | {'reason': notes['reason'] and _in_a_request(notes['reason'], path)})
+        shapes = _read_blendshapes(Path(folder), timeline) if wish.blendshapes else None
+    notes = {key: value for key, value in timeline.attrs['fea'].items() if key != 'file'}
+    return _AnswerPart(wish, timeline, notes | {'reason': notes['reason'] and _in_a_request(notes['reason'], path)}, shapes)
 
 # %% ../../nbs/serving/01_handler.ipynb #034314a6
 def _join_lines(
@@ -374,14 +398,21 @@ def choose_answer(
 
 # %% ../../nbs/serving/01_handler.ipynb #074819ce
 def _list_rows(
-    timeline:pd.DataFrame, # Of a video
+    table:pd.DataFrame, # Of a video
     step:int=1000, # Rows at a time, since they take much more memory as Python's objects
 )->Iterator[dict[str, Any]]: # JSON-able
-    "The rows of a timeline"
-    for start in range(0, len(timeline), step):
-        part = timeline[start:start + step]
+    "The rows of a table"
+    for start in range(0, len(table), step):
+        part = table[start:start + step]
         for row in part.astype(object).where(part.notna(), None).to_dict('records'): yield {str(name): value for name, value in row.items()}
 
+def _video_rows(
+    answer:_AnswerPart, # With a timeline
+)->Iterator[dict[str, Any]]: # JSON-able
+    "The rows of a timeline, with blendshapes where they were asked for and are known"
+    if answer.shapes is None: return _list_rows(answer.value)
+    def join(row:dict[str, Any], shapes:dict[str, Any])->dict[str, Any]: return row if None in shapes.values() else row | {BLENDSHAPE_TABLE: shapes}
+    return map(join, _list_rows(answer.value), _list_rows(answer.shapes))
 def output_fn(
     answer:_AnswerPart, # From `predict_fn`
     accept:str, # Header of the request
@@ -393,4 +424,4 @@ def output_fn(
     if form == 'text/csv':
         if not answer.notes['complete']: raise RequestError(400, f"{answer.notes['reason']}; application/jsonlines gives the rows up to there")
         return format_table(answer.value).encode(), form
-    return _join_lines(chain(_list_rows(answer.value), [{'fea': answer.notes}]), 10*MAX_ANSWER), form
+    return _join_lines(chain(_video_rows(answer), [{'fea': answer.notes}]), 10*MAX_ANSWER), form

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['BINS', 'SMALL_GROUP', 'confusion', 'accuracy', 'absent', 'unweighted_recall', 'macro_f1', 'class_table',
-           'plot_confusion', 'softmax', 'log_probabilities', 'expected_calibration_error', 'fit_temperature',
-           'calibration', 'plot_reliability', 'class_figures', 'read_groups', 'metrics_by_group', 'group_table']
+           'plot_confusion', 'softmax', 'log_probabilities', 'expected_calibration_error', 'likelihood_loss',
+           'fit_temperature', 'calibration', 'plot_reliability', 'class_figures', 'read_groups', 'metrics_by_group',
+           'group_table']
 
 # %% ../../nbs/stats/02_metrics.ipynb #3f5c1055
 from collections.abc import Sequence
@@ -128,23 +129,24 @@ BINS = 15 # Of confidence; the number that Guo et al. use
 
 def _calibration_bins(
     probabilities:np.ndarray, # Shape (n, 7)
-    truth:np.ndarray, # Classes, shape (n,)
+    truth:np.ndarray, # Classes, shape (n,), or shares of the raters, shape (n, 7)
     bins:int=BINS, # Of equal width over 0 to 1, closed above
-)->pd.DataFrame: # One row for each bin that holds images: n, hits, confidence, accuracy
+)->pd.DataFrame: # One row for each bin that holds images: n, hits (or the sum of the shares), confidence, accuracy (or the mean share)
     "Images sorted by the probability of the chosen class"
-    confidence, hit = probabilities.max(1), probabilities.argmax(1) == truth
+    confidence, chosen = probabilities.max(1), probabilities.argmax(1)
+    hit = chosen == truth if truth.ndim == 1 else np.take_along_axis(truth, chosen[:, None], 1)[:, 0].astype(np.float64)
     place = pd.Series(np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1), name='bin')
     table = pd.DataFrame({'confidence': confidence, 'hit': hit}).groupby(place)
-    counts = table.hit.agg(['size', 'sum']).set_axis(['n', 'hits'], axis=1).astype(int)
+    counts = table.hit.agg(['size', 'sum']).set_axis(['n', 'hits'], axis=1)
     return counts.assign(confidence=table.confidence.mean(), accuracy=counts.hits / counts.n)
 
 # %% ../../nbs/stats/02_metrics.ipynb #6bd7269e
 def expected_calibration_error(
     probabilities:np.ndarray, # Shape (n, 7)
-    truth:np.ndarray, # Classes, shape (n,)
+    truth:np.ndarray, # Classes, shape (n,), or shares of the raters, shape (n, 7)
     bins:int=BINS, # Of equal width
 )->float: # 0 to 1; 0 is best
-    "Mean gap between confidence and accuracy, weighed by the images of a bin (ECE)"
+    "Mean gap between confidence and accuracy, or the raters' share for the chosen class, weighed by the images of a bin (ECE)"
     table = _calibration_bins(probabilities, truth, bins)
     return float(np.average((table.accuracy - table.confidence).abs(), weights=table.n))
 
@@ -161,22 +163,23 @@ def _calibration_floor(
     return float(np.mean([expected_calibration_error(probabilities, simulate(), bins) for _ in range(n)]))
 
 # %% ../../nbs/stats/02_metrics.ipynb #023a2b73
-def _likelihood_loss(
+def likelihood_loss(
     logits:np.ndarray, # Shape (n, 7)
-    truth:np.ndarray, # Classes, shape (n,)
+    truth:np.ndarray, # Classes, shape (n,), or shares of the raters, shape (n, 7)
 )->float: # nats
-    "Mean negative log-likelihood of the true classes (NLL)"
-    return float(-log_probabilities(logits)[np.arange(len(truth)), truth].mean())
+    "Mean negative log-likelihood of the true classes (NLL), or cross-entropy to the shares"
+    log_p = log_probabilities(logits)
+    return float(-(log_p[np.arange(len(truth)), truth] if truth.ndim == 1 else (truth * log_p).sum(1)).mean())
 
 # %% ../../nbs/stats/02_metrics.ipynb #bfaf712e
 def fit_temperature(
     logits:np.ndarray, # Shape (n, 7)
-    truth:np.ndarray, # Classes, shape (n,)
+    truth:np.ndarray, # Classes, shape (n,), or shares of the raters, shape (n, 7)
 )->float: # .05 to 20; above 1: the model was too sure
-    "The temperature with the least negative log-likelihood"
+    "The temperature with the least negative log-likelihood, or cross-entropy to the shares"
     shrink = (5 ** .5 - 1) / 2
     low, high = float(np.log(.05)), float(np.log(20))
-    def loss(log_t:float)->float: return _likelihood_loss(logits / np.exp(log_t), truth)
+    def loss(log_t:float)->float: return likelihood_loss(logits / np.exp(log_t), truth)
     while high - low > 1e-4:
         left, right = high - shrink * (high - low), low + shrink * (high - low)
         if loss(left) < loss(right): high = right
@@ -198,7 +201,7 @@ def calibration(
     for half, temperature in zip(halves, temperatures[::-1], strict=True): scaled[half] /= temperature
     def figures(z:np.ndarray)->dict[str, float]:
         p = softmax(z)
-        return {'ece': expected_calibration_error(p, truth), 'ece_floor': _calibration_floor(p, seed=seed), 'nll': _likelihood_loss(z, truth)}
+        return {'ece': expected_calibration_error(p, truth), 'ece_floor': _calibration_floor(p, seed=seed), 'nll': likelihood_loss(z, truth)}
     return {'before': figures(logits), 'after': figures(scaled), 'temperatures': temperatures}
 
 # %% ../../nbs/stats/02_metrics.ipynb #ba418360

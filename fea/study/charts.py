@@ -38,19 +38,22 @@ def _short_numbers(
 
 def _curve_values(
     curves:pd.DataFrame, # Of one stimulus and one group
+    measures:Sequence[str], # Those that the page offers; one that was not measured here is empty
 )->dict[str, Any]: # `n`, and by measure mean, lower and upper end
     "The curves of one group"
     by = {str(measure): rows for measure, rows in curves.groupby('measure', sort=False)}
-    return {'n': by[MEASURES[0]].n.astype(int).tolist(), 'curves': {m: [_short_numbers(by[m][c]) for c in ('mean', 'low', 'high')] for m in by}}
+    seen, ends = by[MEASURES[0]].n.astype(int).tolist(), ('mean', 'low', 'high')
+    return {'n': seen, 'curves': {m: [_short_numbers(by[m][c]) if m in by else [None] * len(seen) for c in ends] for m in measures}}
 
 def _group_values(
     curves:pd.DataFrame, # Of one stimulus
+    measures:Sequence[str], # As for `_curve_values`
 )->list[dict[str, Any]]: # `split` and `groups` with their curves; everybody first
     "Everybody, and each division into groups"
-    found = [{'split': 'everybody', 'groups': [{'name': 'everybody', **_curve_values(curves[curves.split == 'all'])}]}]
+    found = [{'split': 'everybody', 'groups': [{'name': 'everybody', **_curve_values(curves[curves.split == 'all'], measures)}]}]
     for column in find_splits(curves):
         rows = curves[curves.split == column]
-        groups = [{'name': name, **_curve_values(rows[rows.group.astype('str') == name])} for name in pick_groups(curves, column)]
+        groups = [{'name': name, **_curve_values(rows[rows.group.astype('str') == name], measures)} for name in pick_groups(curves, column)]
         found.append({'split': column.removeprefix('group_').replace('_', ' '), 'groups': groups})
     return found
 
@@ -167,7 +170,7 @@ def chart_values(
         film = films.get(stimulus)
         times = curves[(curves.split == 'all') & (curves.measure == MEASURES[0])].time
         stimuli.append({'key': f's{i}', 'times': times.round(3).tolist(), 'duration': float(study.about['durations'][stimulus]),
-                        'splits': _group_values(curves),
+                        'splits': _group_values(curves, list(known)),
                         'grid': _grid_values(study.respondent_curves[study.respondent_curves.stimulus == stimulus], packed),
                         'scenes': _scene_values(study, stimulus),
                         'film': None if film is None else {'name': film.name, 'address': _film_address(film, folder or study.folder)},

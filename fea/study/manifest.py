@@ -19,7 +19,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from ..core.errors import FeaError, InputError, OutputError, hide_folders
-from ..core.files import read_text_table
+from ..core.files import MISSING_WORDS, read_text_table, row_number
 from ..faces.classifier import Classifier
 from ..local_inference import analyze_one
 from .comparisons import find_group_columns
@@ -64,7 +64,8 @@ def _name_row(
     row:int, # Of it, from 0
 )->str: # For example 'row 2'
     "What a row is called in messages"
-    word, first = table.attrs.get('row', ('row', 2))
+    if 'row' not in table.attrs: return f'row {row_number(table, row)}'
+    word, first = table.attrs['row']
     return f'{word} {row + first}'
 
 # %% ../../nbs/study/04_manifest.ipynb #a42ac821
@@ -86,6 +87,7 @@ def _read_numbers(
 )->pd.Series: # float; `nan` where empty
     "A column of numbers that may be missing; raises `InputError`"
     text = table.get(column, pd.Series(np.nan, table.index))
+    text = text.mask(text.isin(MISSING_WORDS))
     values = pd.to_numeric(text, errors='coerce').astype(float)
     lowest = {'offset': 0, 'duration': 1e-3, 'face': 1}[column]
     bad = (values.isna() & text.notna()) | (values < lowest) | np.isinf(values) | ((column == 'face') & ((values % 1 > 0) | (values > 1e6)))

@@ -104,8 +104,9 @@ def read_norms(
 def _identify_people(
     respondents:pd.DataFrame, # Of a study
 )->str: # Hexadecimal
-    "The same for the same recordings, wherever they lie; says nothing about anybody"
-    rows = sorted((str(r), str(s), Path(str(v)).name) for r, s, v in zip(respondents.respondent, respondents.stimulus, respondents.video, strict=True))
+    "The same for the same recordings, wherever they lie, and hardly for others of the same names; says nothing about anybody"
+    columns = (respondents[name] for name in ('respondent', 'stimulus', 'video', 'stills', 'judged'))
+    rows = sorted((str(r), str(s), Path(str(v)).name, int(n), int(judged)) for r, s, v, n, judged in zip(*columns, strict=True))
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
 
 def _study_entry(
@@ -131,9 +132,11 @@ def _read_result(
         if about.get('what') != 'fea study': raise ValueError
         def table(name:str)->pd.DataFrame:
             if (folder/f'{name}.parquet').exists(): return pd.read_parquet(folder/f'{name}.parquet')
-            return restore_table(pd.read_csv(folder/f'{name}.csv', dtype={'respondent': 'str', 'stimulus': 'str', 'group': 'str'}, keep_default_na=True))
+            texts = dict.fromkeys(('respondent', 'stimulus', 'group'), 'str') # a person may be called 007, and a film None
+            return restore_table(pd.read_csv(folder/f'{name}.csv', dtype=texts, keep_default_na=False, na_values=['']))
         scores, respondents = table('scores'), table('respondents')
-        study_conditions(about, respondents), scores[['stimulus', 'split', 'of', 'score', 'n', 'value']], respondents[['respondent', 'video']]
+        study_conditions(about, respondents), scores[['stimulus', 'split', 'of', 'score', 'n', 'value']]
+        _identify_people(respondents) # raises where a column is missing
         return about, scores, respondents
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
         raise InputError(f'{folder}: holds no results of fea study; give the folder that it wrote (--out)') from e
@@ -196,7 +199,9 @@ def _sort_out(
         found = find_differences(study['conditions'], mine)
         barred = [text for name, text in found.items() if name not in _TOLD]
         count = f"{len(study['stimuli'])} stimul{'us' if len(study['stimuli']) == 1 else 'i'}"
-        if study['people'] == people or study['name'] == name: notes.append(f"Left out: '{study['name']}', which is this study itself.")
+        if study['people'] == people: notes.append(f"Left out: '{study['name']}', which is this study itself.")
+        elif study['name'] == name:
+            notes.append(f"Left out: '{name}' ({count}), which has the name of this study but other recordings; if it is another study, rename one of them.")
         elif barred: notes.append(f"Left out: '{study['name']}' ({count}), made under other conditions: {'; '.join(barred)}.")
         else:
             kept.append(study)

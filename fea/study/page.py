@@ -239,11 +239,13 @@ def _comparison_values(
     "All comparisons: pictures of the first ones, a table of scores and scenes for each"
     if study.differences.empty: return
     settings = study.about['settings']
-    for i, (name, rows) in enumerate(study.differences.groupby('comparison', sort=False)):
-        row, values = rows.iloc[0], study.comparisons[study.comparisons.comparison == name]
+    for i, ((by, called), rows) in enumerate(study.differences.groupby(['by', 'comparison'], sort=False)):
+        row, values = rows.iloc[0], study.comparisons[(study.comparisons.comparison == called) & (study.comparisons.by == by)]
+        group = str(by)
+        name = f"{called}, by {group.removeprefix('group_').replace('_', ' ')}" if group.startswith('group_') else str(called)
         picture = draw_versions(partial(draw_comparison, rows, settings), f'{name}: two curves and their difference') if i < _MOST_PICTURES else None
         cells = table_cells(_compared_rows(values), {'a': str(row.a), 'b': str(row.b)}, values.p_adjusted < 1 - settings['level'])
-        yield {'name': str(name), 'paired': bool(row.paired), 'counts': (rows.n_a.max(), rows.n_b.max()), 'by': row.by,
+        yield {'name': name, 'paired': bool(row.paired), 'counts': (rows.n_a.max(), rows.n_b.max()), 'by': row.by,
                'found': _found_sentence(rows, settings['bin']), 'banded': bool(rows.low.notna().any()), 'picture': picture, 'cells': cells}
 
 # %% ../../nbs/study/07_page.ipynb #1ef46909

@@ -257,7 +257,7 @@ def draw_figures(
             rows = study.curves[study.curves.stimulus == stimulus]
             yield f"stimulus_{i}_by_{re.sub('[^0-9A-Za-z]+', '_', column.removeprefix('group_'))}", draw_groups(rows, column, spans, settings, limits=limits)
     if study.differences.empty: return
-    for i, (_, rows) in enumerate(study.differences.groupby('comparison', sort=False), 1): yield f'comparison_{i}', draw_comparison(rows, settings)
+    for i, (_, rows) in enumerate(study.differences.groupby(['by', 'comparison'], sort=False), 1): yield f'comparison_{i}', draw_comparison(rows, settings)
 
 # %% ../../nbs/study/06_plots.ipynb #91f814cc
 def write_figures(

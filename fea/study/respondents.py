@@ -8,6 +8,7 @@ __all__ = ['COLUMN_MEANINGS', 'check_settings', 'geometry_figures', 'measure_res
 
 # %% ../../nbs/study/05_respondents.ipynb #50115778
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,9 @@ def geometry_figures(
     if len(posed) >= _FEWEST_STILLS:
         away = [(posed[angle] - posed[angle].median()).abs() for angle in ('yaw', 'pitch')]
         found['oriented'] = round(float(((away[0] <= _SCREEN[0]) & (away[1] <= _SCREEN[1])).mean()), 4)
-    if rate >= BLINK_FPS / 1.02: found['blink_rate'] = round(blink_rate(rows.time.to_numpy(), rows[['eye_left', 'eye_right']].mean(axis=1).to_numpy()), 2)
+    if rate >= BLINK_FPS / 1.02:
+        with suppress(InputError): # judged in too few of the stills
+            found['blink_rate'] = round(blink_rate(rows.time.to_numpy(), rows[['eye_left', 'eye_right']].mean(axis=1).to_numpy()), 2)
     if len(wide) >= _FEWEST_STILLS:
         found['smile'] = round(float((wide.mouth_width >= _WIDER * wide.mouth_width.median()).mean()), 4)
         ranks = wide[['mouth_width', 'p_happy']].rank()

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from ..core.errors import InputError, OutputError, writing
@@ -24,7 +25,7 @@ from .manifest import find_durations, read_manifest, read_recordings
 from .respondents import Study, check_settings, compute_study, describe_study, collect_traces
 from .scores import StudySettings, check_segments, read_segments
 from .synchrony import describe_synchrony
-from ..timeline.artefacts import check_respondents, read_artefacts
+from ..timeline.artefacts import check_respondents, concern_face, read_artefacts
 from ..timeline.table import require_pyarrow
 
 if TYPE_CHECKING:
@@ -65,12 +66,9 @@ def _write_study(
 )->None:
     "Write the tables, `study.json`, page and pictures, all or none; raises `OutputError` where files of somebody else are in the way"
     finish_replacing(study.folder)
-    names = [f'{t}.{k}' for t in TABLES for k in ('csv', 'parquet')] + ['study.json', 'report.html', REGISTERED, *_OFFICE]
-    there = [n for n in names if (study.folder/n).exists()]
+    there = _check_place(study.folder, overwrite)
     pictures = [p for name in ('stimulus', 'comparison') for p in study.folder.glob(f'figures/{name}_*')]
     lengthy = [study.folder/'long'/name for name in LONG_FILES if (study.folder/'long'/name).exists()]
-    if there and not overwrite and not _is_study(study.folder):
-        raise OutputError(f'{study.folder/there[0]}: exists already and is not of a study; choose another folder (--out), or --overwrite')
     with replacing_files(study.folder, 'study', [*(study.folder/n for n in there), *pictures, *lengthy]) as new:
         for table in TABLES:
             frame = getattr(study, table)
@@ -95,6 +93,17 @@ def _is_study(
     try: return json.loads((folder/'study.json').read_text(encoding='utf-8')).get('what') == 'fea study'
     except (OSError, ValueError, AttributeError): return False
 
+def _check_place(
+    folder:Path, # Of the results; need not be there
+    overwrite:bool, # Whether files of somebody else may be replaced
+)->list[str]: # Results that lie there
+    "What a new study replaces; raises `OutputError` where it is not of a study"
+    names = [f'{t}.{k}' for t in TABLES for k in ('csv', 'parquet')] + ['study.json', 'report.html', REGISTERED, *_OFFICE]
+    there = [n for n in names if (folder/n).exists()]
+    if there and not overwrite and not _is_study(folder):
+        raise OutputError(f'{folder/there[0]}: exists already and is not of a study; choose another folder (--out), or --overwrite')
+    return there
+
 # %% ../../nbs/study/08_run.ipynb #bad84558
 def _find_scenes(
     segments:str|Path|pd.DataFrame|None, # As for `run_study`
@@ -105,13 +114,26 @@ def _find_scenes(
     if not isinstance(segments, pd.DataFrame): return read_segments(segments, durations)
     return check_segments(segments, durations, segments.attrs.get('file', 'segments'), segments.attrs.get('places'))
 
+# %% ../../nbs/study/08_run.ipynb #eb835be2
+def _check_wishes(
+    manifest:pd.DataFrame, # From `check_manifest`
+    settings:StudySettings, # Of the study
+    segments:str|Path|pd.DataFrame|None, # As for `run_study`
+    compare:Sequence[tuple[str, str]]|None, # As for `run_study`
+)->None:
+    "Scenes and comparisons as far as the manifest tells, before any work; raises `InputError`"
+    stimuli = [str(s) for s in dict.fromkeys(manifest.stimulus) if s != settings.baseline]
+    _find_scenes(segments, dict.fromkeys(stimuli, np.inf))
+    choose_comparisons(compare, manifest.assign(included=True), stimuli)
+
 # %% ../../nbs/study/08_run.ipynb #6c09a534
 def _describe_marks(
     path:str|Path|None, # Of the file; None: nothing is marked
     marks:pd.DataFrame|None, # What it says
 )->dict[str, Any]|None: # JSON-able
     "Which stretches were left out, for the record"
-    return None if path is None or marks is None else {'file': Path(path).name, 'sha256': source_checksum(path), 'stretches': len(marks)}
+    if path is None or marks is None: return None
+    return {'file': Path(path).name, 'sha256': source_checksum(path), 'stretches': len(marks), 'of_the_face': int(concern_face(marks).sum())}
 
 # %% ../../nbs/study/08_run.ipynb #df5f7579
 def _read_norms(
@@ -178,6 +200,8 @@ def run_study(
     marks = None if artefacts is None else read_artefacts(artefacts)
     earlier, shown = _read_norms(norms), _check_films(films, table, chosen)
     if marks is not None: check_respondents(marks, table.respondent.tolist(), table.stimulus.tolist())
+    _check_wishes(table, chosen, segments, compare)
+    _check_place(out, overwrite)
     with writing(out): out.mkdir(parents=True, exist_ok=True)
     recordings = read_recordings(table, out, chosen, progress, classifier=classifier, consent=consent)
     durations = find_durations(table, recordings)
@@ -188,6 +212,8 @@ def run_study(
     tables = compute_study(traces, people, questions, scenes, chosen)
     about = describe_study(table.attrs['file'], chosen, durations, people, recordings, questions, consent) | dict(record or {})
     about['artefacts'] = _describe_marks(artefacts, marks)
+    if marks is not None and not concern_face(marks).any():
+        about['notes'].append('None of the stretches marked as artefacts is one of the face (signal: face or all), so nothing was left out.')
     about['synchrony'] = describe_synchrony(tables['synchrony'])
     study = _with_norms(Study(out, about, **tables, analysed=[v for v, r in recordings.items() if r.analysed]), earlier)
     _write_study(study, kind, overwrite, report, long, excel, slides, shown, more)

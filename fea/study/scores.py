@@ -17,7 +17,7 @@ import pandas as pd
 
 from ..core.defaults import STUDY_FPS
 from ..core.errors import InputError
-from ..core.files import read_text_table
+from ..core.files import read_text_table, row_number
 from ..stats.peaks import find_maxima
 from ..stats.resampling import DRAWS, LEVEL, SEED, mean_intervals, percentile_interval, wilson_intervals
 from .curves import LEAST_CARRIED, MEASURES, Traces
@@ -190,7 +190,7 @@ def read_segments(
     more = [str(c) for c in table if c not in _SEGMENT_COLUMNS]
     if more: raise InputError(f"{path}: unknown column {', '.join(more)}; a segment file has the columns {', '.join(_SEGMENT_COLUMNS)}")
     table = table[list(_SEGMENT_COLUMNS)].assign(start=pd.to_numeric(table.start, errors='coerce'), end=pd.to_numeric(table.end, errors='coerce'))
-    return check_segments(table, durations, str(path))
+    return check_segments(table, durations, str(path), [f'row {row_number(table, i)}' for i in range(len(table))])
 
 # %% ../../nbs/study/02_scores.ipynb #13f07184
 def check_segments(

@@ -23,7 +23,7 @@ from ..core.tables import guard_text
 from .comparisons import find_group_columns
 from .long_tables import VARIABLE_LABELS
 from .norms import describe_norms
-from .plots import LABELS, SCORE_LABELS, rank_stimuli, study_title
+from .plots import HEAD_LABELS, LABELS, SCORE_LABELS, rank_stimuli, study_title
 
 if TYPE_CHECKING:
     from fea.study.respondents import Study
@@ -195,14 +195,16 @@ def _dictionary_rows(
     rows = [(sheet.name, str(column), meaning(str(column))) for sheet in sheets for column in sheet.rows]
     rows += [('values of score', score, VARIABLE_LABELS[score][0]) for score in study.about['settings']['scores']]
     rows += [('values of measure', measure, VARIABLE_LABELS[measure][0]) for measure in LABELS]
+    if len(study.head_curves): rows += [('values of measure', measure, label) for measure, label in HEAD_LABELS.items()]
     return pd.DataFrame(rows, columns=['sheet', 'column', 'meaning'])
 
 def _study_sheets(
     study:'Study', # Results
 )->list[Sheet]: # In their order
     "What goes into the workbook"
-    tables = {'Scores': study.scores, 'Curves': study.curves, 'Respondents': study.respondents, 'Respondent scores': study.respondent_scores,
-              'Percentages': study.percentages, 'Peaks': study.peaks, 'Scenes': study.segments, 'Comparisons': study.comparisons, 'Synchrony': study.synchrony,
+    tables = {'Scores': study.scores, 'Curves': study.curves, 'Head curves': study.head_curves, 'Respondents': study.respondents,
+              'Respondent scores': study.respondent_scores, 'Percentages': study.percentages, 'Peaks': study.peaks, 'Scenes': study.segments,
+              'Comparisons': study.comparisons, 'Synchrony': study.synchrony,
               'Norms': study.norms}
     sheets = [Sheet(name, table) for name, table in tables.items() if len(table.columns)]
     return [Sheet('About', _about_rows(study), ('value',)), Sheet('At a glance', _ranking_rows(study)), *sheets,

@@ -65,7 +65,7 @@ class _SecondTable:
         times:Sequence[float], # Stills that an earlier run left and this one goes on from, s; without any it begins anew
     ):
         self.final, self.partial = folder/f'{BLENDSHAPE_TABLE}.{kind}', folder/f'{BLENDSHAPE_TABLE}.partial.csv'
-        header, known = ','.join(['time', 'face', *names]), set(times)
+        self.names, header, known = names, ','.join(['time', 'face', *names]), set(times)
         lines = self.partial.read_text(encoding='utf-8').splitlines() if times and self.partial.is_file() else []
         whole = [line for line in lines[1:] if line.count(',') == header.count(',') and float(line.split(',')[0]) in known]
         with writing(self.partial):
@@ -74,11 +74,11 @@ class _SecondTable:
 
     def append(
         self,
-        rows:Sequence[dict[str, Any]], # Of the timeline, some with `blendshapes`
+        rows:Sequence[dict[str, Any]], # Of the timeline, some with `blendshapes` by name
     )->None:
         "Write those that are there"
         shaped = [row for row in rows if row.get(BLENDSHAPE_TABLE) is not None]
-        known = ([row['time'], row['face'], *(round(float(value), 4) for value in row[BLENDSHAPE_TABLE])] for row in shaped)
+        known = ([row['time'], row['face'], *(float(row[BLENDSHAPE_TABLE][name]) for name in self.names)] for row in shaped)
         with writing(self.partial):
             csv.writer(self.lines, lineterminator='\n').writerows(known)
             self.lines.flush()
@@ -177,7 +177,7 @@ class TimelineWriter:
 
 # %% ../../nbs/timeline/02_results.ipynb #a44929f2
 SAME = ('fea', 'source', 'settings', 'model', 'detector', 'mesh') # what two halves of one timeline must share
-_SINCE = {'geometry': False, 'blendshapes': False, 'level_from': None} # settings that older tables do not name, as they were then
+_SINCE = {'geometry': False, 'blendshapes': False, 'level_from': None, 'prior': None, 'mirror': False, 'neighbours': False} # where older tables name none
 
 def check_same(
     path:Path|str, # An older result

@@ -69,7 +69,7 @@ def _measure_again(
     folder:Path, # The model folder
 )->str: # Advice
     "The command that measures the model of a folder"
-    return f'run fea evaluate DATA --model {folder}/model.onnx --out {folder}/metrics.json'
+    return f'run fea evaluate DATA --model {folder}/model.onnx --out {folder}'
 
 # %% ../../nbs/train/08_card.ipynb #d1dfa5bd
 def _read_training(
@@ -157,6 +157,14 @@ _KNOWN_WEIGHTS = { # By SHA-256 of the file
         'ImageNet-trained MobileNetV2 of Keras Applications (Apache-2.0), renamed for torchvision',
     'd31b868f4ed478542fc514265a9b22c36452aa53d8f80531faaf3513fc8a45e3': 'the weights of run 1',
     '10b649d74eb8f1cdcc3d930233a3e87d8b46b77b136889065f23a82adf63887b': 'the mean of the weights of three runs like run 2, which differ only in the seed',
+    '1d95d0a7b8585d96425c6ea0155baaed517de84dee6ecb3c163abaecf770be72':
+        'model 0.1.0, the mean of the weights of three runs like run 3, which differ only in the seed',
+}
+_KNOWN_TEACHERS = { # By SHA-256 of their probabilities
+    '5d1d8ab2134bbcbf245a261deecf00ede0675df9523d59d69fe561942c388900':
+        'model 0.1.0 without its lean to rare labels, and a MobileNet V1 that began with faces of VGGFace2, fine-tuned on the votes; both averaged with their '
+        'answers to the mirrored image',
+    'bfd1deb5c4eb8871712845d53bf81013a39ba3954533629ab7236df109146197': 'the networks of runs 1 and 2',
 }
 _NAMED_WEIGHTS = {'none': 'random numbers', 'imagenet': "torchvision's MobileNet_V2_Weights.IMAGENET1K_V2 (ImageNet)"}
 
@@ -185,9 +193,9 @@ def _stage_details(
     "One run: where it started, what was set, how long it took"
     config, log = stage['config'], stage['log']
     settings = {key: value for key, value in config.items() if key not in ('data', 'weights', 'teacher', 'augmentation')}
-    return {'start': _initial_weights(config.get('weights')), 'data': config.get('data'), 'teacher': config.get('teacher'), 'settings': settings,
-            'augmentation': config.get('augmentation', {}), 'epochs_run': len(log), 'kept_epoch': kept_epoch(log)['epoch'],
-            'hours': sum(entry['seconds'] for entry in log) / 3600}
+    return {'start': _initial_weights(config.get('weights')), 'data': config.get('data'), 'teacher': config.get('teacher'),
+            'teachers': _KNOWN_TEACHERS.get(config.get('teacher')), 'settings': settings, 'augmentation': config.get('augmentation', {}),
+            'epochs_run': len(log), 'kept_epoch': kept_epoch(log)['epoch'], 'hours': sum(entry['seconds'] for entry in log) / 3600}
 
 # %% ../../nbs/train/08_card.ipynb #4bc10921
 def _training_hours(
@@ -214,7 +222,7 @@ def training_details(
             'energy': energy(hours, machine)}
 
 # %% ../../nbs/train/08_card.ipynb #30528897
-_VARIANT_FIGURES = ('n', 'accuracy', 'macro_f1', 'uar', 'calibration', 'vote_cross_entropy')
+_VARIANT_FIGURES = ('n', 'accuracy', 'macro_f1', 'uar', 'calibration', 'vote_cross_entropy', 'vote_calibration_error')
 OPTIONAL = ('end_to_end', 'robustness', 'groups', 'seeds', 'calibrated', 'videos')
 
 def evaluation_details(
@@ -237,7 +245,7 @@ def calibrated(
 )->dict[str, Any]|None: # JSON-able; None: nothing was folded in
     "What the model says of its own calibration"
     if 'temperature' not in carried: return None
-    return {'temperature': carried['temperature'], 'bias': None, 'fitted_on': 'validation images with a majority, without duplicates'}
+    return {'temperature': carried['temperature'], 'bias': None, 'fitted_on': 'the votes of the validation images, without duplicates'}
 
 # %% ../../nbs/train/08_card.ipynb #0cc3d638
 def _measured_weak_spots(

@@ -167,7 +167,7 @@ def evaluate_clips(
     for file, rows in bar:
         options:dict[str, Any] = {'fps': fps, 'classifier': classifier, 'progress': False}
         outcome = analyze_one(file, places[file], resume=True, **options)
-        older = outcome.timeline is None and (places[file]/f'{RESULT}.csv').exists() # of another model or rate
+        older = outcome.timeline is None and any(places[file].glob(f'{RESULT}.*')) # whole or partial, of another model or rate
         if older: outcome = analyze_one(file, places[file], overwrite=True, **options)
         for place, row in rows.iterrows():
             p, stills = (None, 0) if outcome.timeline is None else answer_clip(outcome.timeline, answer, row.start, row.end)

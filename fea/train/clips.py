@@ -6,6 +6,7 @@
 __all__ = ['parse_cremad_name', 'parse_ravdess_name', 'read_crowd_votes', 'read_clip_labels', 'find_labelled_clips']
 
 # %% ../../nbs/train/11_clips.ipynb #bbdb4e18
+import csv
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -80,7 +81,7 @@ def read_clip_labels(
 )->pd.DataFrame: # `file` (a path), `label`, `person`, `start`, `end` (s; NaN: the whole clip), and the other columns as text
     "Labels from a table; raises `InputError` with the first rows that do not fit"
     try: table = pd.read_csv(file, dtype=str, skipinitialspace=True, encoding='utf-8-sig', skip_blank_lines=False, sep=None, engine='python')
-    except (OSError, ValueError, UnicodeError) as e:
+    except (OSError, ValueError, csv.Error) as e: # `csv.Error`: an empty file
         raise InputError(f'{file}: not a readable CSV ({type(e).__name__}); give a table with the columns file and label') from e
     table.columns = table.columns.str.strip().str.lower()
     missing = [name for name in ('file', 'label') if name not in table]

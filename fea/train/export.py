@@ -29,7 +29,7 @@ from ..emotions import EMOTIONS
 from ..stats.metrics import fit_temperature
 from ..faces.classifier import Classifier, ModelMeta, prepare
 from ..stats.metrics import softmax
-from .data import NO_CLASS, FaceSet, vote_class
+from .data import FaceSet, vote_distribution
 from .loop import TrainingConfig, kept_epoch, predict_logits, score
 from .network import load_network, save_network
 
@@ -98,8 +98,10 @@ def _export_onnx(
 def update_checksums(
     folder:str|Path, # The model folder
 )->None:
-    "Write `SHA256SUMS` for the model files in a folder, in the format of `sha256sum`"
-    files = sorted(f for f in Path(folder).iterdir() if f.suffix in ('.onnx', '.safetensors'))
+    "Write `SHA256SUMS` for the model files in a folder, and for what was listed already, in the format of `sha256sum`"
+    old = Path(folder)/'SHA256SUMS'
+    listed = {line.partition('  ')[2] for line in old.read_text().splitlines()} if old.is_file() else set()
+    files = sorted(f for f in Path(folder).iterdir() if f.suffix in ('.onnx', '.safetensors') or f.name in listed)
     lines = [f'{checksum(f)}  {f.name}\n' for f in files]
     replace_file(Path(folder)/'SHA256SUMS', ''.join(lines))
 
@@ -229,11 +231,11 @@ def _calibrate_network(
     valid:FaceSet, # Validation split
     config:TrainingConfig, # Input size and normalisation
 )->tuple[MobileNetV2, float]: # The calibrated copy, and the temperature
-    "Fit a temperature on validation (majority rule, without duplicates) and fold it in; raises `InputError` without labels"
-    truth = vote_class(valid.votes, 'majority')
-    clear = (truth != NO_CLASS) & ~valid.leaked
-    if not clear.any(): raise InputError('no validation image has a majority, so nothing can be calibrated; give the FERPlus validation split')
-    temperature = fit_temperature(predict_logits(network, valid.images[clear], config), truth[clear])
+    "Fit a temperature on the votes of the validation images without duplicates and fold it in; raises `InputError` without labels"
+    shares = vote_distribution(valid.votes)
+    usable = (shares.sum(1) > 0) & ~valid.leaked
+    if not usable.any(): raise InputError('no validation image has a label, so nothing can be calibrated; give the FERPlus validation split')
+    temperature = fit_temperature(predict_logits(network, valid.images[usable], config), shares[usable])
     return _fold_temperature(network, temperature), temperature
 
 # %% ../../nbs/train/07_export.ipynb #3f7aba41

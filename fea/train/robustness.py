@@ -22,12 +22,14 @@ from tqdm.auto import tqdm
 
 from ..core.errors import InputError
 from ..core.files import replace_file, replacing_files, save_figure
+from ..faces.analysis import Finding
 from ..faces.classifier import Classifier
-from ..faces.detection import Face, FaceDetector, crop_face, is_classifiable
+from ..faces.detection import Face
 from ..stats.metrics import metrics_by_group, plot_confusion, plot_reliability, softmax
 from ..stats.resampling import bootstrap_interval, estimate, wilson
 from .data import NO_CLASS, FaceSet, compress, vote_class
 from .evaluation import HEADLINE, RULES, evaluate, predict, predict_views
+from ..video.sources import Frame
 
 # %% ../../nbs/train/06_robustness.ipynb #8c35ba28
 def place_face(
@@ -62,21 +64,20 @@ def overlap(
 MIN_OVERLAP = .1 # Below this a box is not the placed face
 
 def find_placed(
-    detector:FaceDetector, # As `analyze` opens it
+    find:Callable[[Frame], Finding], # As `analyze` looks, from `make_face_finder`
     picture:np.ndarray, # From `place_face`
     place:tuple[int, int, int], # Left, top and side of the placed face, px
-)->tuple[Face|None, float]: # The face, or None when it was missed; its overlap
+)->tuple[Face, np.ndarray, float]|None: # The face, its crop and its overlap; None when it was missed
     "The classifiable face that overlaps the placed one most"
-    faces = [face for face in detector.detect(picture) if is_classifiable(face)]
-    best = max(faces, key=lambda face: overlap(face, place), default=None)
-    share = overlap(best, place) if best else 0.
-    return (best, share) if share >= MIN_OVERLAP else (None, 0.)
+    found = find(Frame(0, 0., picture))
+    judged = [(face, crop, overlap(face, place)) for face, crop in zip(found.faces, found.crops, strict=True) if crop is not None]
+    best = max(judged, key=lambda one: one[2], default=None)
+    return best if best is not None and best[2] >= MIN_OVERLAP else None
 
 # %% ../../nbs/train/06_robustness.ipynb #2dcd7ac4
 def _find_all(
-    detector:FaceDetector, # As `analyze` opens it
+    find:Callable[[Frame], Finding], # As `analyze` looks
     images:np.ndarray, # Grey faces, shape (n, s, s), uint8
-    size:int, # Side of the crops, px
     canvas_size:tuple[int, int]=(640, 480), # Of the pictures, px
     scale:float=4., # Enlargement
     seed:int=0, # Of places and noise
@@ -87,12 +88,13 @@ def _find_all(
     crops = []
     for i, image in enumerate(tqdm(images, 'faces', leave=False, delay=2, disable=None if progress is None else not progress)):
         picture, place = place_face(image, np.random.default_rng([seed, i]), canvas_size, scale)
-        face, iou = find_placed(detector, picture, place)
-        rows.append({'found': face is not None, 'iou': iou})
-        if face is None: continue
+        best = find_placed(find, picture, place)
+        rows.append({'found': best is not None, 'iou': 0.})
+        if best is None: continue
+        face, crop, rows[-1]['iou'] = best
         right, down = (np.array(face.centre) - np.array(place[:2]) - place[2] / 2) / scale
         rows[-1] |= {'right': right, 'down': down, 'side': face.side / scale}
-        crops.append(crop_face(picture, face, size))
+        crops.append(crop)
     return pd.DataFrame(rows, columns=['found', 'iou', 'right', 'down', 'side']), crops
 
 # %% ../../nbs/train/06_robustness.ipynb #f1165ad2
@@ -114,7 +116,7 @@ def compare_ways(
 # %% ../../nbs/train/06_robustness.ipynb #bec18a13
 def end_to_end(
     classifier:Classifier, # The open model
-    detector:FaceDetector, # As `analyze` opens it
+    find:Callable[[Frame], Finding], # As `analyze` looks for its faces: `make_face_finder(Settings(), classifier.meta.crop_size)`
     faces:FaceSet, # The images to measure on
     canvas_size:tuple[int, int]=(640, 480), # Of the pictures, px
     scale:float=4., # Enlargement
@@ -126,7 +128,7 @@ def end_to_end(
     truths = {rule: vote_class(faces.votes, rule) for rule in RULES}
     for rule, truth in truths.items():
         if not np.any(truth != NO_CLASS): raise InputError(f'the {rule} rule gives none of {len(faces)} images a class')
-    table, crops = _find_all(detector, faces.images, classifier.meta.crop_size, canvas_size, scale, seed, progress)
+    table, crops = _find_all(find, faces.images, canvas_size, scale, seed, progress)
     way = np.full(len(faces), NO_CLASS)
     way[table.found] = [i for start in range(0, len(crops), 64) for i in classifier.logits(crops[start:start + 64]).argmax(1)]
     crop = predict(classifier, faces.images, progress=progress).argmax(1)
@@ -238,7 +240,7 @@ def _plot_robustness(
 # %% ../../nbs/train/06_robustness.ipynb #c3ef2eba
 def evaluate_model(
     classifier:Classifier, # The open model
-    detector:FaceDetector|None, # As `analyze` opens it; None: crops only, no whole way and no disturbances
+    find:Callable[[Frame], Finding]|None, # As `analyze` looks for its faces, from `make_face_finder`; None: crops only, no whole way and no disturbances
     faces:FaceSet, # The split to measure on
     votes:str='label_csv', # Name of the vote table that `faces` was read with
     split:str='valid', # Name of the split
@@ -252,10 +254,10 @@ def evaluate_model(
     found = evaluate(classifier, faces, votes, split, resamples, seed, views)
     truth = np.where(faces.leaked, NO_CLASS, vote_class(faces.votes, 'majority'))
     found['groups'] = [] if groups is None else [metrics_by_group(views['single'].argmax(1), truth, groups[column], resamples, seed) for column in groups]
-    if detector:
+    if find:
         fresh = faces[~faces.leaked]
         table = robustness(classifier, fresh, seed=seed, progress=progress).astype(object)
-        found |= {'end_to_end': end_to_end(classifier, detector, fresh, resamples=resamples, seed=seed, progress=progress),
+        found |= {'end_to_end': end_to_end(classifier, find, fresh, resamples=resamples, seed=seed, progress=progress),
                   'robustness': table.where(table.notna(), None).to_dict('records')}
     return found, views['single']
 
@@ -272,7 +274,7 @@ def write_evaluation(
     clear, title = (truth != NO_CLASS) & ~faces.leaked, f"{rule} rule, votes {found['votes']}, split {found['split']}, n={main['n']:,}"
     figures = {'confusion': plot_confusion(np.array(main['confusion']), title), 'reliability': plot_reliability(softmax(logits[clear]), truth[clear], title)}
     if 'robustness' in found: figures['robustness'] = _plot_robustness(pd.DataFrame(found['robustness']), title)
-    with replacing_files(folder, 'evaluation') as new:
+    with replacing_files(folder, 'evaluation', [folder/'robustness.png']) as new: # which --quick does not make anew
         for name, figure in figures.items(): save_figure(figure, new/f'{name}.png', dpi=150)
         replace_file(new/'metrics.json', json.dumps(found, indent=1) + '\n')
     for figure in figures.values(): plt.close(figure)

@@ -24,6 +24,7 @@ from av.container import InputContainer
 from tqdm.auto import tqdm
 
 from ..core.errors import InputError, TruncatedVideoError
+from ..core.files import check_reachable
 from ..timeline.table import FRAME_NAME, frame_name
 from .decoding import Damage, every_frame, open_video
 from .images import IMAGE_SUFFIXES, count_pictures, has_times, image_format, read_head, read_image, read_pictures
@@ -249,6 +250,7 @@ def probe_source(
     view:View=AS_STORED, # What the user says about its pictures, where the file does not
 )->SourceInfo: # What it says about itself
     "Find out what a source is; raises `InputError` for everything that cannot be read"
+    check_reachable(path)
     path = Path(path)
     if path.is_dir(): return _probe_folder(path, view)
     if not path.exists(): raise InputError(f'{path}: no such file; check its name and the folder')

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.errors import InputError, OutputError, writing
-from ..core.files import flush_files, replace_file
+from ..core.files import check_reachable, flush_files, replace_file
 from ..timeline.table import FRAME_NAME, format_timestamp, frame_index
 from .sources import FRAME_INDEX, PARTIAL_INDEX, Frame
 
@@ -56,6 +56,7 @@ def check_target(
     folder:Path, # Where they are to go
 )->None:
     "Raise `InputError` if writing frames would delete their own source"
+    check_reachable(source)
     own = source if source.is_dir() else source.parent
     if folder.is_dir() and own.is_dir() and folder.samefile(own) and (source.is_dir() or FRAME_NAME.fullmatch(source.name)):
         raise InputError(f'{source} is what is read: choose another folder to write to')
