@@ -47,7 +47,9 @@ def summarise_timeline(
     "Spells of the same faces and emotions, as text"
     seen = timeline.face.notna()
     words = ('face ' + timeline.face.astype('str') + ' ' + timeline.emotion.fillna('too small')).where(seen, 'no face')
-    looks = list(words.groupby(timeline.timestamp, sort=False).agg(' · '.join).items())
+    shown = dict[str, list[str]]()
+    for stamp, word in zip(timeline.timestamp, words, strict=True): shown.setdefault(stamp, []).append(word)
+    looks = [(stamp, ' · '.join(found)) for stamp, found in shown.items()]
     firsts = [i for i in range(len(looks)) if i == 0 or looks[i][1] != looks[i - 1][1]]
     ends = [looks[i - 1][0] for i in firsts[1:]] + [looks[-1][0]] if looks else []
     lines = [f'  {looks[i][0]} - {end}  {looks[i][1]}' for i, end in zip(firsts, ends, strict=True)]

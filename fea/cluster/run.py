@@ -21,6 +21,7 @@ from .tasks import connected, run_tasks
 from .work import Report, Task
 from ..core.defaults import DEFAULT_FPS
 from ..core.errors import InputError, hide_folders
+from ..core.files import finish_replacing
 from ..core.models import model_path
 from ..core.tables import format_table
 from ..faces.analysis import Settings, check_analysis, describe_tools
@@ -66,6 +67,8 @@ def _settle_earlier(
     look:Any, # At a task whose result is there; gives a report
 )->tuple[list[Task], list[Report]]: # What is to be done, and what is settled
     "Tell what is done already; raises `InputError` or `StorageError`"
+    for task in tasks:
+        if not is_store(out): finish_replacing(task.folder)
     there, todo, done = list_files(out, deep=True), list[Task](), list[Task]()
     for task, video in zip(tasks, found, strict=True):
         result = there.get(f"{task.folder.rpartition('/')[2]}/{RESULT}.{task.kind}")

@@ -26,17 +26,17 @@ class Sight:
     "What a full look saw, and what a coarse look sees of the same picture, taken as soon as somebody compares with it"
     def __init__(self,
         faces:list[Face], # From left to right
-        cells:np.ndarray, # The picture in few pixels, of `_to_cells`
-        look:Callable[[], list[Face]], # The coarse look
+        small:np.ndarray|None, # The picture, scaled as for coarse looks; None: they will not do
+        look:Callable[[np.ndarray], list[Face]], # The coarse look
     ):
-        self.faces, self.cells, self.look, self.lock = faces, cells, look, threading.Lock()
+        self.faces, self.small, self.look, self.lock = faces, small, look, threading.Lock()
         self.seen:list[Face]|None = None
 
     @property
     def coarse(self)->list[Face]: # From left to right
         "Of the coarse look; whoever asks first takes it, others wait"
         with self.lock:
-            if self.seen is None: self.seen = self.look()
+            if self.seen is None: self.seen = [] if self.small is None else self.look(self.small)
             return self.seen
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +62,8 @@ def plan_looks(
     return map(plan, frames) # which keeps no frame
 
 # %% ../../nbs/faces/07_attention.ipynb #81cf912b
-_COARSE = 2/3 # Of the usual size of the picture
-_LARGE = .1 # Side of a face / long side of the picture, from which a coarse look will do
+_COARSE, _LEAST = 2/3, 160 # Long sides of a coarse picture: the most, of the usual one; and the least, px
+_SHARP = 24. # Side of the smallest known face in a coarse picture, px
 _SAME_PLACE = .5 # Overlap with the face before (intersection over union)
 _CELLS, _CUT = (16, 9), 25. # Cells of a picture; grey levels by which they differ in the mean where another scene begins
 
@@ -95,12 +95,21 @@ def sees_the_same(
 
 def _will_do(
     sight:Sight, # What was seen last
-    long_side:int, # Of the picture, px
     score_threshold:float, # Of the full look, 0 to 1
 )->bool: # Also where nobody is
     "Whether coarse looks can be expected to see the same as full ones"
-    if any(face.side < _LARGE*long_side for face in sight.faces): return False
-    return sees_the_same(sight.coarse, sight.faces, score_threshold)
+    return sight.small is not None and sees_the_same(sight.coarse, sight.faces, score_threshold)
+
+def _coarse_side(
+    faces:Sequence[Face], # Of the full look
+    shape:tuple[int, ...], # Of the picture
+    usual:int, # Long side of what the detector sees in a full look, px
+)->int: # px, a multiple of 32 where it is between the bounds; 0: none will do
+    "Long side of the smallest picture that shows all of these faces well"
+    most = max(32, round(_COARSE*usual))
+    if not faces: return most
+    wanted = 32*math.ceil(_SHARP*max(shape[:2])/max(1., min(face.side for face in faces))/32)
+    return 0 if wanted > most else min(most, max(_LEAST, wanted))
 
 # %% ../../nbs/faces/07_attention.ipynb #d528a298
 def correct_face(
@@ -121,15 +130,8 @@ def _look_coarsely(
     shape:tuple[int, ...], # Of the picture itself
     detector:FaceDetector, # May serve several threads
 )->list[Face]: # Also those that are not quite sure, px of the picture
-    "A look that costs less than half"
+    "A look that costs a fraction"
     return detector.look(np.broadcast_to(np.uint8(0), shape), small, max(0., detector.score_threshold - SECOND_MARGIN))
-
-def _shrink_coarsely(
-    look:Look, # Any
-    detector:FaceDetector, # Which says how large pictures are usually
-)->np.ndarray: # RGB uint8
-    "The picture as a coarse look sees it"
-    return shrink(look.frame.picture, max(32, round(_COARSE*detector.long_side)))
 
 def _look_fully(
     look:Look, # The first of its fifth of a second
@@ -137,8 +139,10 @@ def _look_fully(
 )->list[Face]: # From left to right
     "Look as at a picture, and tell those who wait"
     try:
-        faces, small = detector.detect(look.frame.picture), _shrink_coarsely(look, detector)
-        look.sight.set_result(Sight(faces, _to_cells(small), partial(_look_coarsely, small, look.frame.picture.shape, detector)))
+        picture = look.frame.picture
+        faces = detector.detect(picture)
+        side = _coarse_side(faces, picture.shape, detector.long_side)
+        look.sight.set_result(Sight(faces, shrink(picture, side) if side else None, partial(_look_coarsely, shape=picture.shape, detector=detector)))
         return faces
     except BaseException as error:
         look.sight.set_exception(error)
@@ -151,10 +155,10 @@ def find_faces(
     "Faces of a frame, from a coarse look where it will do"
     picture, threshold = look.frame.picture, detector.score_threshold
     if look.full: return _look_fully(look, detector)
-    if look.sight.done() and not _will_do(look.sight.result(), max(picture.shape[:2]), threshold): return detector.detect(picture)
-    small = _shrink_coarsely(look, detector)
-    coarse, sight = _look_coarsely(small, picture.shape, detector), look.sight.result()
-    same = float(np.abs(_to_cells(small) - sight.cells).mean()) <= _CUT
-    if same and _will_do(sight, max(picture.shape[:2]), threshold) and sees_the_same(coarse, sight.coarse, threshold):
-        return [correct_face(*faces) for faces in zip(coarse, sight.coarse, sight.faces, strict=True)]
+    sight = look.sight.result()
+    if sight.small is not None and _will_do(sight, threshold):
+        small = shrink(picture, max(sight.small.shape[:2]))
+        coarse, same = _look_coarsely(small, picture.shape, detector), float(np.abs(_to_cells(small) - _to_cells(sight.small)).mean()) <= _CUT
+        if same and sees_the_same(coarse, sight.coarse, threshold):
+            return [correct_face(*faces) for faces in zip(coarse, sight.coarse, sight.faces, strict=True)]
     return detector.detect(picture)

@@ -92,7 +92,7 @@ class OrtFaceNetwork:
         height, width = picture.shape[:2]
         known:dict[tuple[int, int], np.ndarray] = self.own.__dict__.setdefault('arrays', {})
         if (height, width) not in known:
-            if len(known) > 3: known.clear() # pictures of many sizes; a video has four: of full, closer, turned and coarse looks
+            if len(known) > 7: known.clear() # pictures of many sizes; a video has few: of full, closer, turned looks, and of coarse ones as faces grow
             known[height, width] = np.zeros((1, 3, _padded(height), _padded(width)), np.float32)
         for channel, plane in zip((2, 1, 0), cv2.split(picture), strict=True): known[height, width][0, channel, :height, :width] = plane
         return known[height, width]
