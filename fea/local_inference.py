@@ -51,7 +51,7 @@ def analyze(
     score_threshold:float=SCORE_THRESHOLD, # Faces that the detector is less sure of are not faces
     pixel_aspect:str|None=None, # Width of a stored pixel to its height, for example '64:45'; None: as the file says
     rotate:int=0, # Degrees by which pictures are turned clockwise, after what the file says: 0, 90, 180, 270
-    adaptive:bool=True, # Look less closely at frames that follow on each other fast and show the same large faces; False: at all equally
+    adaptive:bool=True, # Look less closely at frames that follow on each other fast and show the same faces; False: at all equally
     geometry:bool|None=None, # Measure pose, eyes and mouth; None: of sampled stills, not of every frame, and a resumed run as it was begun
     blendshapes:bool=False, # Also write a second table with 52 movements of parts of the face (`blendshapes.csv`)
     prior:GivenPrior|None=None, # Shares of the labels to expect: 'balanced', seven numbers, a table; None: as the model has learnt

@@ -110,7 +110,7 @@ def analyze(
     plot:Annotated[bool, typer.Option('--plot', help='Also draw the timeline (timeline.png).')]=False, # Whether to draw
     overwrite:Overwrite=False, # Older results
     long_side:Annotated[int, typer.Option(min=32, help='Faces are looked for in frames scaled down to this, px; more for groups.')]=480, # px
-    adaptive:Annotated[bool, typer.Option(help='Look less closely at frames that follow on each other fast and show the same large faces.')]=True, # Speed
+    adaptive:Annotated[bool, typer.Option(help='Look less closely at frames that follow on each other fast and show the same faces.')]=True, # Speed
     geometry:Geometry=None, # Points of the faces
     blendshapes:Blendshapes=False, # A second table
     model:Annotated[Path|None, typer.Option(help='A model that `fea train` made.', show_default='the one that ships with fea')]=None, # ONNX

@@ -53,7 +53,8 @@ def summarise_timeline(
     firsts = [i for i in range(len(looks)) if i == 0 or looks[i][1] != looks[i - 1][1]]
     ends = [looks[i - 1][0] for i in firsts[1:]] + [looks[-1][0]] if looks else []
     lines = [f'  {looks[i][0]} - {end}  {looks[i][1]}' for i, end in zip(firsts, ends, strict=True)]
-    return '\n'.join(lines[:most] + ([f'  ... and {len(lines) - most} more changes'] if len(lines) > most else []))
+    more = len(lines) - most
+    return '\n'.join(lines[:most] + ([f"  ... and {more} more change{'s' * (more > 1)}"] if more > 0 else []))
 
 # %% ../../nbs/cli/03_outcome.ipynb #b2d60a31
 def _draw_timeline(

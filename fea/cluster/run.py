@@ -67,8 +67,8 @@ def _settle_earlier(
     look:Any, # At a task whose result is there; gives a report
 )->tuple[list[Task], list[Report]]: # What is to be done, and what is settled
     "Tell what is done already; raises `InputError` or `StorageError`"
-    for task in tasks:
-        if not is_store(out): finish_replacing(task.folder)
+    with ThreadPoolExecutor(_READERS) as pool:
+        if not is_store(out): list(pool.map(finish_replacing, [task.folder for task in tasks]))
     there, todo, done = list_files(out, deep=True), list[Task](), list[Task]()
     for task, video in zip(tasks, found, strict=True):
         result = there.get(f"{task.folder.rpartition('/')[2]}/{RESULT}.{task.kind}")

@@ -90,7 +90,9 @@ def _place_files(
         for name in json.loads((ready/_GONE).read_text(encoding='utf-8')): (ready.parent/name).unlink(missing_ok=True)
         flush_files(ready.parent)
         (ready/_GONE).unlink()
-    for file in sorted(path for path in ready.rglob('*') if path.is_file()):
+    files = list[Path]()
+    with suppress(FileNotFoundError): files = sorted(path for path in ready.rglob('*') if path.is_file())
+    for file in files:
         target = ready.parent/file.relative_to(ready)
         target.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError): os.replace(file, target)
@@ -102,8 +104,10 @@ def finish_replacing(
     name:str='*', # Of the results, as given to `replacing_files`
 )->None:
     "Put in place what an earlier run had ready when it was killed"
-    for ready in sorted(Path(folder).glob(f'.{name}{_READY}')):
-        with suppress(OSError): _place_files(ready)
+    found = list[Path]()
+    with suppress(OSError): found = sorted(Path(folder).glob(f'.{name}{_READY}'))
+    for ready in found:
+        with suppress(OSError, ValueError): _place_files(ready) # whoever writes there next is told
 
 @contextmanager
 def replacing_files(

@@ -56,7 +56,7 @@ class Settings:
     score_threshold:float=SCORE_THRESHOLD # Faces that the detector is less sure of are not faces
     pixel_aspect:str|None=None # Width of a stored pixel to its height, for example '64:45'; None: as the file says
     rotate:int=0 # Degrees by which pictures are turned clockwise, after what the file says
-    adaptive:bool=True # Look less closely at frames that follow on each other fast and show the same large faces
+    adaptive:bool=True # Look less closely at frames that follow on each other fast and show the same faces
     geometry:bool|None=None # Measure pose, eyes and mouth; None: of sampled stills, not of every frame
     blendshapes:bool=False # Also estimate the 52 movements of parts of the face, for a second table
     prior:tuple[float, ...]|None=None # Shares of the labels that are expected, in the order of `EMOTIONS`; None: as the network has learnt

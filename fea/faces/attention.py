@@ -44,7 +44,7 @@ class Look:
     "A frame, and the full look that it is compared with"
     frame:Frame # What to look at
     full:bool # Whether this is the full look
-    sight:Future[Sight] = field(default_factory=Future) # What the full look saw, as soon as it is known
+    sight:Future[Sight] = field(default_factory=Future) # What the full look saw, as soon as it is taken; so each of them has to be, before the others
 
 def plan_looks(
     frames:Iterable[Frame], # In the order of time
@@ -61,9 +61,23 @@ def plan_looks(
         return Look(frame, full, sight)
     return map(plan, frames) # which keeps no frame
 
+# %% ../../nbs/faces/07_attention.ipynb #b0edc9e7
+_COARSE, _LEAST = 2/3, .45 # Long side of a coarse picture, at most and at least / the usual one
+_SHARP = 24. # Side of the smallest known face in a coarse picture, px of that picture
+
+def _coarse_side(
+    faces:Sequence[Face], # Of the full look
+    shape:tuple[int, ...], # Of the picture
+    usual:int, # Long side of what the detector sees in a full look, px
+)->int: # px; 0: none will do, or none costs less
+    "Long side of the smallest picture that shows all of these faces well"
+    most, whole = max(32, round(_COARSE*usual)), max(shape[:2])
+    if not faces: return most
+    wanted = max(_LEAST*usual, _SHARP*whole/max(1., min(face.side for face in faces)))
+    side = 32*math.ceil(wanted/32) # as YuNet pads it
+    return 0 if wanted > most or min(side, most) >= whole else min(side, most)
+
 # %% ../../nbs/faces/07_attention.ipynb #81cf912b
-_COARSE, _LEAST = 2/3, 160 # Long sides of a coarse picture: the most, of the usual one; and the least, px
-_SHARP = 24. # Side of the smallest known face in a coarse picture, px
 _SAME_PLACE = .5 # Overlap with the face before (intersection over union)
 _CELLS, _CUT = (16, 9), 25. # Cells of a picture; grey levels by which they differ in the mean where another scene begins
 
@@ -98,18 +112,7 @@ def _will_do(
     score_threshold:float, # Of the full look, 0 to 1
 )->bool: # Also where nobody is
     "Whether coarse looks can be expected to see the same as full ones"
-    return sight.small is not None and sees_the_same(sight.coarse, sight.faces, score_threshold)
-
-def _coarse_side(
-    faces:Sequence[Face], # Of the full look
-    shape:tuple[int, ...], # Of the picture
-    usual:int, # Long side of what the detector sees in a full look, px
-)->int: # px, a multiple of 32 where it is between the bounds; 0: none will do
-    "Long side of the smallest picture that shows all of these faces well"
-    most = max(32, round(_COARSE*usual))
-    if not faces: return most
-    wanted = 32*math.ceil(_SHARP*max(shape[:2])/max(1., min(face.side for face in faces))/32)
-    return 0 if wanted > most else min(most, max(_LEAST, wanted))
+    return sees_the_same(sight.coarse, sight.faces, score_threshold)
 
 # %% ../../nbs/faces/07_attention.ipynb #d528a298
 def correct_face(
@@ -122,7 +125,7 @@ def correct_face(
     width, height = full.width*wider, full.height*higher
     x, y = now.centre[0] + (full.centre[0] - coarse.centre[0])*wider, now.centre[1] + (full.centre[1] - coarse.centre[1])*higher
     points = now.landmarks + (full.landmarks - coarse.landmarks)*np.array([wider, higher], np.float32)
-    return Face(x - width/2, y - height/2, width, height, min(1., max(0., now.score + full.score - coarse.score)), points)
+    return Face(x - width/2, y - height/2, width, height, min(1., max(0., now.score + full.score - coarse.score)), points, turned=full.turned)
 
 # %% ../../nbs/faces/07_attention.ipynb #56ffbc84
 def _look_coarsely(
@@ -156,9 +159,9 @@ def find_faces(
     picture, threshold = look.frame.picture, detector.score_threshold
     if look.full: return _look_fully(look, detector)
     sight = look.sight.result()
-    if sight.small is not None and _will_do(sight, threshold):
-        small = shrink(picture, max(sight.small.shape[:2]))
-        coarse, same = _look_coarsely(small, picture.shape, detector), float(np.abs(_to_cells(small) - _to_cells(sight.small)).mean()) <= _CUT
-        if same and sees_the_same(coarse, sight.coarse, threshold):
-            return [correct_face(*faces) for faces in zip(coarse, sight.coarse, sight.faces, strict=True)]
-    return detector.detect(picture)
+    if sight.small is None or not _will_do(sight, threshold): return detector.detect(picture)
+    small = shrink(picture, max(sight.small.shape[:2]))
+    if np.abs(_to_cells(small) - _to_cells(sight.small)).mean() > _CUT: return detector.detect(picture)
+    coarse = _look_coarsely(small, picture.shape, detector)
+    if not sees_the_same(coarse, sight.coarse, threshold): return detector.detect(picture)
+    return [correct_face(*faces) for faces in zip(coarse, sight.coarse, sight.faces, strict=True)]

@@ -73,7 +73,7 @@ def record_camera(
     kind:str='csv', # 'csv' or 'parquet' (extra `parquet`)
     overwrite:bool=False, # Replace an older result in `out`
     long_side:int=LONG_SIDE, # Pictures are scaled down to this before faces are looked for, px
-    adaptive:bool=True, # Look less closely at pictures that follow on each other fast and show the same large faces
+    adaptive:bool=True, # Look less closely at pictures that follow on each other fast and show the same faces
     geometry:bool|None=None, # Measure pose, eyes and mouth; None: at a rate, not of every picture
     blendshapes:bool=False, # Also write a second table with 52 movements of parts of the face (`blendshapes.csv`)
     prior:GivenPrior|None=None, # Shares of the labels to expect, as `read_prior` takes them; None: as learnt

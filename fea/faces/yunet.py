@@ -72,6 +72,8 @@ def _padded(
     "A side that can be halved five times"
     return -(-length//32)*32
 
+_KEPT = 32_000_000 # bytes of laid out pictures of other sizes that a thread keeps
+
 class OrtFaceNetwork:
     "YuNet in ONNX Runtime"
     def __init__(self,
@@ -92,7 +94,7 @@ class OrtFaceNetwork:
         height, width = picture.shape[:2]
         known:dict[tuple[int, int], np.ndarray] = self.own.__dict__.setdefault('arrays', {})
         if (height, width) not in known:
-            if len(known) > 7: known.clear() # pictures of many sizes; a video has few: of full, closer, turned looks, and of coarse ones as faces grow
+            while sum(array.nbytes for array in known.values()) > _KEPT: known.pop(next(iter(known))) # pictures of many sizes; a video has few
             known[height, width] = np.zeros((1, 3, _padded(height), _padded(width)), np.float32)
         for channel, plane in zip((2, 1, 0), cv2.split(picture), strict=True): known[height, width][0, channel, :height, :width] = plane
         return known[height, width]
