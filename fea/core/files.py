@@ -87,11 +87,12 @@ def _place_files(
 )->None:
     "Move what is ready into place; may be done twice, and by two programs at once"
     with suppress(FileNotFoundError):
-        for name in json.loads((ready/_GONE).read_text(encoding='utf-8')): (ready.parent/name).unlink(missing_ok=True)
+        with suppress(ValueError): # a damaged list: nothing disappears
+            for name in json.loads((ready/_GONE).read_text(encoding='utf-8')): (ready.parent/name).unlink(missing_ok=True)
         flush_files(ready.parent)
         (ready/_GONE).unlink()
-    files = list[Path]()
-    with suppress(FileNotFoundError): files = sorted(path for path in ready.rglob('*') if path.is_file())
+    try: files = sorted(path for path in ready.rglob('*') if path.is_file())
+    except FileNotFoundError: return # another program has just placed them
     for file in files:
         target = ready.parent/file.relative_to(ready)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +108,7 @@ def finish_replacing(
     found = list[Path]()
     with suppress(OSError): found = sorted(Path(folder).glob(f'.{name}{_READY}'))
     for ready in found:
-        with suppress(OSError, ValueError): _place_files(ready) # whoever writes there next is told
+        with suppress(OSError): _place_files(ready) # whoever writes there next is told
 
 @contextmanager
 def replacing_files(

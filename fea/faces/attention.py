@@ -26,7 +26,7 @@ class Sight:
     "What a full look saw, and what a coarse look sees of the same picture, taken as soon as somebody compares with it"
     def __init__(self,
         faces:list[Face], # From left to right
-        small:np.ndarray|None, # The picture, scaled as for coarse looks; None: they will not do
+        small:np.ndarray|None, # The picture, scaled as for coarse looks; None: coarse looks will not do
         look:Callable[[np.ndarray], list[Face]], # The coarse look
     ):
         self.faces, self.small, self.look, self.lock = faces, small, look, threading.Lock()
@@ -44,7 +44,7 @@ class Look:
     "A frame, and the full look that it is compared with"
     frame:Frame # What to look at
     full:bool # Whether this is the full look
-    sight:Future[Sight] = field(default_factory=Future) # What the full look saw, as soon as it is taken; so each of them has to be, before the others
+    sight:Future[Sight] = field(default_factory=Future) # What the full look saw, set when it is taken: begun before the frames that compare
 
 def plan_looks(
     frames:Iterable[Frame], # In the order of time
