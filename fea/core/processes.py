@@ -37,7 +37,9 @@ def _serve(
         told = time.monotonic()
         connection.send((False, share))
     with suppress(KeyboardInterrupt, EOFError, BrokenPipeError, ConnectionResetError):
-        while True: connection.send((True, work(connection.recv(), tell)))
+        try:
+            while True: connection.send((True, work(connection.recv(), tell)))
+        finally: signal.signal(signal.SIGTERM, signal.SIG_DFL) # Python ends who is let go, even while it closes: without a word
 
 @contextmanager
 def _no_interrupts()->Iterator[None]: # Use it in a `with` statement
