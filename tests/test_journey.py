@@ -140,7 +140,7 @@ def test_notebook_opens_with_its_parameters(
     assert any(cell.cell_type == 'code' and cell.outputs for cell in cells[:8])
     code = '\n'.join(cell.source for cell in cells if cell.cell_type == 'code')
     assert 'fastcore' not in code and '\nout = ' in '\n' + cells[tagged[0]].source
-    assert str(ROOT) not in json.dumps(cells)
+    assert f'{ROOT}/' not in json.dumps(cells) # With a slash: a checkout may be called as a word of the text begins, such as /check
 
 
 @pytest.mark.parametrize('name', NOTEBOOKS)
